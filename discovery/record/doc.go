@@ -1,0 +1,81 @@
+// Package record holds the two signed records that the DHT keeps: a person's
+// key record and a node's relay descriptor.
+//
+// Both are self-certifying: the DHT key is a hash of the public key inside, so
+// a reader re-hashes it, checks the signature, and need not trust whoever
+// served the bytes. Both begin alike; every integer is big endian.
+//
+// Key record, 1371 bytes and the inbox, at most [MaxKeyRecord]:
+//
+//	offset  size  field
+//	0       1     version, 1
+//	1       32    identity, an Ed25519 public key
+//	33      8     sequence
+//	41      8     expires, unix seconds
+//	49      32    agreement, the X25519 identity key
+//	81      4     prekey id
+//	85      32    prekey, an X25519 public key
+//	117     4     KEM prekey id
+//	121     1184  KEM prekey, an ML-KEM-768 encapsulation key (FIPS 203)
+//	1305    2     length n of the inbox
+//	1307    n     inbox: kind (1), then for kind 1 a node id (32)
+//	1307+n  64    signature by identity
+//
+// Relay descriptor, 375 bytes and the addresses, at most [MaxDescriptor]:
+//
+//	offset  size  field
+//	0       1     version, 1
+//	1       32    node, an Ed25519 public key
+//	33      8     sequence
+//	41      8     expires, unix seconds
+//	49      1     flags: 1 relay, 2 withdrawn
+//	50      4     first epoch, unix hours
+//	54      256   onion keys of eight epochs, X25519 public keys
+//	310     1     number of addresses, at most 4
+//	311     n     addresses, each a length (1, at most 64) and a binary multiaddr
+//	311+n   64    signature by node
+//
+// A signature is Ed25519 over a name of the kind of record, ended by a zero
+// byte, the 32-byte id of the network, and then the very bytes carried before
+// the signature. A record of one network or kind is therefore worth nothing in
+// another, and nothing is re-encoded to be verified.
+//
+// There is one encoding of each record: whatever parses encodes to the same
+// bytes again. New inbox kinds and flags come with a new version, because a
+// reader cannot tell one that it does not know from a damaged one.
+package record
+
+import "time"
+
+// Limits of the format.
+const (
+	MaxKeyRecord  = 2600 // bytes of a key record, signature included
+	MaxDescriptor = 512  // bytes of a relay descriptor, signature included
+	Epochs        = 8    // onion keys in a descriptor, one per epoch
+	MaxAddrs      = 4    // addresses in a descriptor
+	MaxAddr       = 64   // bytes of one address, in binary
+)
+
+// Times that readers enforce.
+const (
+	EpochLength        = time.Hour           // for which an onion key is used
+	KeyRecordLifetime  = 14 * 24 * time.Hour // the furthest expiry of a key record
+	DescriptorLifetime = 6 * time.Hour       // the furthest expiry of a descriptor
+	ClockSkew          = 5 * time.Minute     // by which two honest clocks may differ
+	maxSequenceLead    = 24 * time.Hour      // by which a sequence may be ahead of the clock
+)
+
+const (
+	version = 1
+
+	sizeHeader       = 1 + 32 + 8 + 8
+	sizeSignature    = 64
+	minKeyRecord     = sizeHeader + 32 + 4 + 32 + 4 + 1184 + 2 + sizeSignature
+	minDescriptor    = sizeHeader + 1 + 4 + Epochs*32 + 1 + sizeSignature
+	keyRecordDomain  = "chatnt key record\x00"
+	descriptorDomain = "chatnt relay descriptor\x00"
+
+	// maxUnix keeps every time that parses far inside what time.Time can add
+	// and compare; it is in the year 36812.
+	maxUnix = 1<<40 - 1
+)
