@@ -1,0 +1,89 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"chatnt/discovery/hashid"
+
+	"github.com/btcsuite/btcd/btcutil/bech32"
+)
+
+// Why a text is not an invite that can be used.
+var (
+	ErrNotInvite = errors.New("this is not an invite")
+	ErrChecksum  = errors.New("this invite has a typing error or is cut short: copy it again, whole")
+	ErrVersion   = errors.New("this invite was made by another version of the program: bring both to the same version")
+)
+
+// What follows ErrNotInvite.
+var (
+	errPrefix    = errors.New("it does not begin with chatnt:")
+	errLong      = errors.New("it is too long")
+	errMalformed = errors.New("it is malformed")
+	errSettings  = errors.New("settings of its network are missing")
+	errBare      = errors.New("it names neither a network nor a person")
+)
+
+const (
+	scheme = "chatnt"
+	prefix = scheme + ":"
+)
+
+// Invite carries a network, a person, or both from one user to another. One
+// with a private network is a secret: it contains the pre-shared key.
+type Invite struct {
+	Network *Network  // nil: none
+	Person  hashid.ID // zero: none
+}
+
+// Text returns the invite as one line of text. It is an error if the invite
+// carries nothing, or settings that no network has.
+func (i *Invite) Text() (string, error) {
+	b, err := i.append(nil)
+	if err != nil {
+		return "", fmt.Errorf("writing the invite: %w", err)
+	}
+	defer clear(b)
+	digits, err := bech32.ConvertBits(b, 8, 5, true)
+	if err != nil {
+		return "", fmt.Errorf("writing the invite: %w", err)
+	}
+	defer clear(digits)
+	text, err := bech32.EncodeM(scheme, digits)
+	if err != nil {
+		return "", fmt.Errorf("writing the invite: %w", err)
+	}
+	return prefix + text[len(prefix):], nil
+}
+
+// ParseInvite reads an invite's text, with any space around it, in small
+// letters or in capitals. Errors are ErrNotInvite with a reason, ErrChecksum and
+// ErrVersion. It does not look at the expiry: see Network.CheckTime.
+func ParseInvite(s string) (*Invite, error) {
+	if len(s) > maxText {
+		return nil, notInvite(errLong)
+	}
+	s = strings.TrimSpace(s)
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return nil, notInvite(errPrefix)
+	}
+	data := s[len(prefix):]
+	if strings.Contains(data, "1") {
+		return nil, ErrChecksum // bech32 would take it for the separator
+	}
+	_, digits, kind, err := bech32.DecodeNoLimitWithVersion(s[:len(scheme)] + "1" + data)
+	if err != nil || kind != bech32.VersionM {
+		return nil, ErrChecksum
+	}
+	defer clear(digits)
+	b, err := bech32.ConvertBits(digits, 5, 8, false)
+	if err != nil {
+		return nil, notInvite(errMalformed)
+	}
+	defer clear(b)
+	return parse(b)
+}
+
+func notInvite(why error) error { return fmt.Errorf("%w: %w", ErrNotInvite, why) }
