@@ -1,0 +1,222 @@
+// Package message is what two people's nodes say to each other inside an
+// end-to-end frame, before sealing and after opening. All integers are big
+// endian.
+//
+//	offset  size  field
+//	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt
+//	1       8     stream: the sender's numbering, its start in unix nanoseconds;
+//	              in a receipt, the stream it answers
+//	9       8     sequence: number in the stream, from 1;
+//	              in a receipt, the last one received with all before it
+//	17      8     base: the lowest number the sender still repeats; 0 in a receipt
+//	25      16    id: random, the same for all parts of a text; 0 in a receipt
+//	41      8     at: unix milliseconds by the sender's clock; 0 in a receipt
+//	49      1     part, from 0
+//	50      1     parts, 1 to 16; a kind other than text has one
+//	51      1     length of the nick, 0 to 64; 0 but in a request or an accept
+//	52      n     nick
+//	52+n    2     length of the text
+//	54+n    m     text: part of a text, or what a request says; else 0
+//	54+n+m        zeros up to Size
+//
+// Every message is padded to one size, so a frame's length tells nothing of
+// what is inside.
+package message
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+const (
+	// Size is the length of every encoded message, in bytes.
+	Size = 1968
+
+	headerSize = 54
+
+	// MaxNick is the longest nick, in bytes.
+	MaxNick = 64
+
+	// MaxParts is the most parts a text is split into.
+	MaxParts = 16
+
+	// PartSize is the longest part of a text, in bytes.
+	PartSize = Size - headerSize
+
+	// MaxText is the longest text, in bytes.
+	MaxText = MaxParts * PartSize
+
+	// MaxRequestText is the longest text of a request, in bytes.
+	MaxRequestText = 1024
+)
+
+// Kind says what a message is. The numbers are part of the wire format.
+type Kind uint8
+
+// The kinds.
+const (
+	Text Kind = 1 + iota
+	Request
+	Accept
+	Reject
+	Receipt
+)
+
+// ID names a message to both sides.
+type ID [16]byte
+
+// NewID returns a random id.
+func NewID() ID {
+	var id ID
+	_, _ = rand.Read(id[:])
+	return id
+}
+
+// String returns 32 hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// Message is one message, or one part of a long text.
+type Message struct {
+	Kind     Kind
+	Stream   uint64
+	Sequence uint64
+	Base     uint64
+	ID       ID
+	At       time.Time // to the millisecond
+	Part     uint8
+	Parts    uint8
+	Nick     string
+	Text     []byte
+}
+
+// ErrMalformed says that bytes are not a message that Append would have written.
+var ErrMalformed = errors.New("malformed message")
+
+// Append encodes m, padded to Size bytes, at the end of dst.
+func (m *Message) Append(dst []byte) ([]byte, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, Size))
+	b.AddUint8(uint8(m.Kind))
+	b.AddUint64(m.Stream)
+	b.AddUint64(m.Sequence)
+	b.AddUint64(m.Base)
+	b.AddBytes(m.ID[:])
+	b.AddUint64(millis(m.At))
+	b.AddUint8(m.Part)
+	b.AddUint8(m.Parts)
+	b.AddUint8LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes([]byte(m.Nick)) })
+	b.AddUint16LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes(m.Text) })
+	encoded, err := b.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("a message of %d bytes does not fit a frame", headerSize+len(m.Nick)+len(m.Text))
+	}
+	return append(append(dst, encoded...), make([]byte, Size-len(encoded))...), nil
+}
+
+// Parse decodes what Append wrote, and refuses everything else.
+func Parse(data []byte) (*Message, error) {
+	if len(data) != Size {
+		return nil, ErrMalformed
+	}
+	var (
+		s          = cryptobyte.String(data)
+		m          Message
+		kind       uint8
+		at         uint64
+		nick, text cryptobyte.String
+	)
+	if !s.ReadUint8(&kind) || !s.ReadUint64(&m.Stream) || !s.ReadUint64(&m.Sequence) || !s.ReadUint64(&m.Base) ||
+		!s.CopyBytes(m.ID[:]) || !s.ReadUint64(&at) || !s.ReadUint8(&m.Part) || !s.ReadUint8(&m.Parts) ||
+		!s.ReadUint8LengthPrefixed(&nick) || !s.ReadUint16LengthPrefixed(&text) {
+		return nil, ErrMalformed
+	}
+	for _, b := range s {
+		if b != 0 {
+			return nil, ErrMalformed
+		}
+	}
+	const farthest = 1 << 52 // milliseconds: beyond any clock, and safe to convert
+	if at > farthest {
+		return nil, ErrMalformed
+	}
+	m.Kind, m.Nick = Kind(kind), string(nick)
+	if at != 0 {
+		m.At = time.UnixMilli(int64(at))
+	}
+	if len(text) > 0 {
+		m.Text = append([]byte(nil), text...)
+	}
+	if m.check() != nil {
+		return nil, ErrMalformed
+	}
+	return &m, nil
+}
+
+func millis(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixMilli())
+}
+
+// check holds for every message that is written or read.
+func (m *Message) check() error {
+	switch {
+	case m.Kind < Text || m.Kind > Receipt:
+		return ErrMalformed
+	case m.Stream == 0:
+		return errors.New("a message needs a stream")
+	case m.Parts < 1 || m.Parts > MaxParts || m.Part >= m.Parts || (m.Parts > 1 && m.Kind != Text):
+		return errors.New("a text has 1 to 16 parts, any other message one")
+	case len(m.Nick) > MaxNick || !utf8.ValidString(m.Nick):
+		return fmt.Errorf("a nick is UTF-8 of at most %d bytes", MaxNick)
+	case m.Nick != "" && m.Kind != Request && m.Kind != Accept:
+		return errors.New("only a request or its answer carries a nick")
+	case !m.At.IsZero() && m.At.UnixMilli() <= 0:
+		return errors.New("the clock of this machine is before 1970")
+	}
+	if m.Kind == Receipt {
+		if m.Base != 0 || m.ID != (ID{}) || !m.At.IsZero() || len(m.Text) != 0 {
+			return errors.New("a receipt carries a stream and a number only")
+		}
+		return nil
+	}
+	switch {
+	case m.Sequence == 0 || m.Base == 0 || m.Base > m.Sequence:
+		return errors.New("a message is numbered from 1, and its base is not above it")
+	case m.ID == (ID{}):
+		return errors.New("a message needs an id")
+	case m.Kind == Request && len(m.Text) > MaxRequestText:
+		return fmt.Errorf("a request says at most %d bytes", MaxRequestText)
+	case (m.Kind == Accept || m.Kind == Reject) && len(m.Text) != 0:
+		return errors.New("an answer to a request carries no text")
+	}
+	return nil
+}
+
+// Split cuts a text into parts that each fit a message.
+func Split(text string) ([][]byte, error) {
+	switch {
+	case text == "":
+		return nil, errors.New("there is no text to send")
+	case !utf8.ValidString(text):
+		return nil, errors.New("the text is not valid UTF-8")
+	case len(text) > MaxText:
+		return nil, fmt.Errorf("the text has %d bytes, a message holds at most %d", len(text), MaxText)
+	}
+	var parts [][]byte
+	for rest := []byte(text); len(rest) > 0; {
+		n := min(len(rest), PartSize)
+		parts = append(parts, rest[:n:n])
+		rest = rest[n:]
+	}
+	return parts, nil
+}

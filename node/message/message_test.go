@@ -1,0 +1,131 @@
+package message
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func example() *Message {
+	return &Message{
+		Kind: Text, Stream: 0x0102030405060708, Sequence: 9, Base: 7, ID: ID{0xaa, 15: 0xbb},
+		At: time.UnixMilli(1_700_000_000_123), Part: 1, Parts: 3, Text: []byte("hi\x1b[31m\u202e"),
+	}
+}
+
+func TestGolden(t *testing.T) {
+	got, err := example().Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/text.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head := hex.EncodeToString(bytes.TrimRight(got, "\x00")); head != strings.TrimSpace(string(want)) {
+		t.Errorf("encoded message, without its padding:\n got %s\nwant %s", head, want)
+	}
+	if len(got) != Size {
+		t.Errorf("a message has %d bytes, want %d", len(got), Size)
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	at := time.UnixMilli(1_800_000_000_000)
+	for _, m := range []*Message{
+		example(),
+		{Kind: Request, Stream: 1, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "ada", Text: []byte("it is me")},
+		{Kind: Accept, Stream: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "bob"},
+		{Kind: Reject, Stream: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
+		{Kind: Receipt, Stream: 1, Sequence: 0, Parts: 1},
+		{Kind: Text, Stream: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Text: bytes.Repeat([]byte{'x'}, PartSize)},
+	} {
+		data, err := m.Append(nil)
+		if err != nil {
+			t.Fatalf("%+v: %v", m, err)
+		}
+		back, err := Parse(data)
+		if err != nil {
+			t.Fatalf("%+v: %v", m, err)
+		}
+		if diff := cmp.Diff(m, back); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestRefusesWhatItWouldNotWrite(t *testing.T) {
+	valid, _ := example().Append(nil)
+	change := func(offset int, value byte) []byte {
+		b := bytes.Clone(valid)
+		b[offset] = value
+		return b
+	}
+	for name, data := range map[string][]byte{
+		"empty":                 nil,
+		"short":                 valid[:Size-1],
+		"long":                  append(bytes.Clone(valid), 0),
+		"kind 0":                change(0, 0),
+		"kind 6":                change(0, 6),
+		"text as a receipt":     change(0, byte(Receipt)),
+		"a request in parts":    change(0, byte(Request)),
+		"base above sequence":   change(24, 200),
+		"part beyond parts":     change(49, 3),
+		"no parts":              change(50, 0),
+		"too many parts":        change(50, MaxParts+1),
+		"a nick in a text":      change(51, 1),
+		"a nick beyond the end": change(51, 0xff),
+		"text beyond the end":   change(52, 0xff),
+		"padding not zero":      change(Size-1, 1),
+		"a time beyond clocks":  change(41, 0x80),
+	} {
+		if m, err := Parse(data); err == nil {
+			t.Errorf("%s: accepted as %+v", name, m)
+		}
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for _, n := range []int{1, PartSize, PartSize + 1, MaxText} {
+		text := strings.Repeat("y", n)
+		parts, err := Split(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(bytes.Join(parts, nil)); got != text {
+			t.Errorf("%d bytes came back as %d", n, len(got))
+		}
+	}
+	for name, text := range map[string]string{
+		"nothing": "", "too long": strings.Repeat("y", MaxText+1), "not UTF-8": "\xff\xfe",
+	} {
+		if _, err := Split(text); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, m := range []*Message{example(), {Kind: Receipt, Stream: 1, Parts: 1}} {
+		data, err := m.Append(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := Parse(data)
+		if err != nil {
+			return
+		}
+		again, err := m.Append(nil)
+		if err != nil || !bytes.Equal(again, data) {
+			t.Errorf("%x parses, but is written as %x (%v)", data, again, err)
+		}
+	})
+}
