@@ -1,0 +1,53 @@
+# Needed: Go and make; for `make race` a C compiler as well.
+
+# The packages whose speed is a promise.
+BENCHED   = ./overlay/onion ./overlay/link ./overlay/relay ./integration
+BENCHTIME ?= 1s
+# How long each fuzz target runs.
+FUZZTIME  ?= 10s
+# Built from source on first use (a minute), then cached by the go command.
+GOLANGCI  = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+SOURCES   = $(wildcard cli discovery integration node overlay)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo run test test-long race bench fuzz lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/chatnt, one static binary; the same sources give the same bytes
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -buildid=" -o bin/chatnt ./cli/chatnt
+
+demo: build ## eight nodes on this machine, and you are alice: say something to bob
+	@bin/chatnt demo
+
+run: build ## your own node and its prompt
+	@bin/chatnt
+
+test: ## every test, at everyday counts
+	go test -timeout 10m ./...
+
+test-long: ## every test, at full counts (CHATNT_LONG=1)
+	CHATNT_LONG=1 go test -timeout 60m ./...
+
+race: ## every test under the race detector
+	go test -race -timeout 30m ./...
+
+bench: ## the promised ratios, and the times beside them (BENCHTIME=1s)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 30m $(BENCHED)
+
+fuzz: ## each fuzz target in turn (FUZZTIME=10s)
+	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
+	echo "$$list" | awk '/^Fuzz/ { f[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, f[i]; n = 0 }' | \
+	while read -r pkg name; do \
+		echo "== $$pkg $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -timeout 0 "$$pkg" </dev/null || exit 1; \
+	done
+
+lint: ## formatting, go vet, golangci-lint
+	@bad=$$(gofmt -l $(SOURCES)) && test -z "$$bad" || { echo "not formatted (gofmt -w):" $$bad; exit 1; }
+	go vet ./...
+	$(GOLANGCI) run
+
+clean: ## what build left
+	rm -rf bin
