@@ -1,0 +1,83 @@
+package dht
+
+import (
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+)
+
+const (
+	banTime = time.Hour
+	maxBans = 4096
+)
+
+// Bans refuses connections from and to nodes that served forged records. It is
+// the host's connection gater. The zero value bans nobody.
+type Bans struct {
+	mu    sync.Mutex
+	until map[peer.ID]time.Time // guarded by mu
+}
+
+// Add bans p for an hour. When the list is full, the ban that ends first goes.
+func (b *Bans) Add(p peer.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if b.until == nil {
+		b.until = make(map[peer.ID]time.Time)
+	}
+	if len(b.until) >= maxBans {
+		b.makeRoom(now)
+	}
+	b.until[p] = now.Add(banTime)
+}
+
+func (b *Bans) makeRoom(now time.Time) {
+	var first peer.ID
+	for p, end := range b.until {
+		if now.After(end) {
+			delete(b.until, p)
+		} else if first == "" || end.Before(b.until[first]) {
+			first = p
+		}
+	}
+	if len(b.until) >= maxBans {
+		delete(b.until, first)
+	}
+}
+
+// Banned reports whether p is banned now.
+func (b *Bans) Banned(p peer.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	end, ok := b.until[p]
+	return ok && time.Now().Before(end)
+}
+
+// Len is the number of bans kept.
+func (b *Bans) Len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.until)
+}
+
+// InterceptPeerDial refuses to dial a banned node.
+func (b *Bans) InterceptPeerDial(p peer.ID) bool { return !b.Banned(p) }
+
+// InterceptAddrDial allows every address: nodes are banned, not addresses.
+func (b *Bans) InterceptAddrDial(peer.ID, multiaddr.Multiaddr) bool { return true }
+
+// InterceptAccept allows every connection until it is known whose it is.
+func (b *Bans) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+
+// InterceptSecured refuses a banned node once its key is proven.
+func (b *Bans) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+	return !b.Banned(p)
+}
+
+// InterceptUpgraded allows what InterceptSecured allowed.
+func (b *Bans) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
