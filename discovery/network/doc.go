@@ -42,14 +42,16 @@
 // the invite's, not the network's.
 package network
 
+// MaxBootstrap is how many addresses an invite names at the most.
+const MaxBootstrap = 8
+
 const (
 	version = 1
 
-	maxHops      = 3
-	maxName      = 32   // bytes of a network's name
-	maxBootstrap = 8    // addresses in an invite
-	maxText      = 4096 // bytes of an invite's text, surrounding space included
-	maxBytes     = maxText * 5 / 8
+	maxHops  = 3
+	maxName  = 32   // bytes of a network's name
+	maxText  = 4096 // bytes of an invite's text, surrounding space included
+	maxBytes = maxText * 5 / 8
 
 	critical = 0x80 // bit of an entry's type
 )

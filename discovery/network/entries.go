@@ -123,7 +123,7 @@ func (r *reader) read(kind uint8, value cryptobyte.String) bool {
 	case entryBootstrap:
 		a, err := multiaddr.NewMultiaddrBytes(value)
 		n.Bootstrap = append(n.Bootstrap, a)
-		return err == nil && bytes.Equal(a.Bytes(), value) && len(n.Bootstrap) <= maxBootstrap
+		return err == nil && bytes.Equal(a.Bytes(), value) && len(n.Bootstrap) <= MaxBootstrap
 	case entryName:
 		n.Name = string(value)
 		return true

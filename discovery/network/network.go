@@ -102,8 +102,8 @@ func (n *Network) check() error {
 	if !n.Expires.IsZero() && (n.Expires.Unix() < 1 || n.Expires.Unix() > maxUnix) {
 		return errors.New("the expiry of the invite is no date")
 	}
-	if len(n.Bootstrap) > maxBootstrap {
-		return fmt.Errorf("an invite has at most %d bootstrap addresses, not %d", maxBootstrap, len(n.Bootstrap))
+	if len(n.Bootstrap) > MaxBootstrap {
+		return fmt.Errorf("an invite has at most %d bootstrap addresses, not %d", MaxBootstrap, len(n.Bootstrap))
 	}
 	for i, a := range n.Bootstrap {
 		if err := checkBootstrap(a); err != nil {

@@ -111,3 +111,22 @@ func TestDescriptorOfLaterEpochs(t *testing.T) {
 		}
 	}
 }
+
+func TestKeyAt(t *testing.T) {
+	d, _ := testDescriptor(t) // its first epoch begins at testNow
+	for ahead, want := range map[time.Duration]int{
+		0:                         0,
+		ClockSkew:                 0,  // the reader's clock is behind the node's
+		ClockSkew + time.Second:   -1, // not valid yet
+		-EpochLength + 1:          0,
+		-EpochLength:              1,
+		-Epochs*EpochLength + 1:   Epochs - 1,
+		-Epochs * EpochLength:     -1,
+		-Epochs*EpochLength - 1e9: -1,
+	} {
+		key, ok := d.KeyAt(testNow().Add(-ahead))
+		if ok != (want >= 0) || (ok && key != d.Keys[want]) {
+			t.Errorf("%v before its first epoch: %x, %v; want key %d", ahead, key, ok, want)
+		}
+	}
+}

@@ -47,6 +47,19 @@ func (d *Descriptor) Key(epoch uint32) ([32]byte, bool) {
 	return d.Keys[epoch-d.FirstEpoch], true
 }
 
+// KeyAt returns the onion key to use at now, and whether the descriptor has it:
+// that of now's epoch, or the first one if its epoch is about to begin, for the
+// clocks of this reader and the node may differ by ClockSkew.
+func (d *Descriptor) KeyAt(now time.Time) ([32]byte, bool) {
+	if key, ok := d.Key(Epoch(now)); ok {
+		return key, true
+	}
+	if epoch := Epoch(now.Add(ClockSkew)); epoch == d.FirstEpoch {
+		return d.Key(epoch)
+	}
+	return [32]byte{}, false
+}
+
 // Sign encodes the descriptor and signs it for a network with the node's
 // private key. It refuses a descriptor that ParseDescriptor would refuse, and
 // drops fractions of a second from Expires.
