@@ -1,0 +1,175 @@
+// Package relay is what a node does with an onion packet that reaches it:
+//
+//	Handle   open the header with the key of the epoch     else drop
+//	         test and insert the replay tag                else drop
+//	         take a layer off the payload
+//	Forward  wait as long as the sender chose, send on
+//	Deliver  hand the body over
+//	Reply    hand the payload over, with the reply block's id
+//
+// It follows Sphinx (Danezis and Goldberg, IEEE S&P 2009, section 3.6) for the
+// first part and Loopix (Piotrowska et al., USENIX Security 2017, section 4.1)
+// for the delays, which the sender draws.
+//
+// A packet that is dropped is dropped in silence: an answer would tell whoever
+// sent it which of its guesses was right. The causes are counted locally.
+//
+// Onion keys and replay tags live in memory only, and go together: a node that
+// starts anew has new keys, so that no packet it has seen can be played again.
+package relay
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/overlay/onion"
+)
+
+// Config says what a relay works with. All fields are needed.
+type Config struct {
+	// Self is this node. Packets that would go from it to itself are dropped.
+	Self hashid.NodeID
+
+	// Send passes a packet on and owns it from then on. It does not block.
+	Send func(to hashid.NodeID, p *onion.Packet) error
+
+	// Free takes back a packet that goes no further.
+	Free func(p *onion.Packet)
+
+	// Deliver gets the body of a packet for this node. Body is valid during the
+	// call, which holds back the neighbour that the packet came from.
+	Deliver func(body []byte)
+
+	// Reply gets the payload of a packet that came by a reply block of this
+	// node's, for ReplyKeys.Open. Payload is valid during the call, which holds
+	// back the neighbour that the packet came from.
+	Reply func(id onion.SURBID, payload *[onion.PayloadSize]byte)
+}
+
+// Relay handles the packets that reach a node. Its methods are safe for
+// concurrent use.
+type Relay struct {
+	cfg   Config
+	keys  keyring
+	room  waitingRoom
+	count counters
+	cpu   chan struct{} // holds as many as may do cryptography at once
+}
+
+// New returns a relay without keys: the first call of Keys makes them.
+func New(cfg Config) *Relay {
+	r := &Relay{cfg: cfg, cpu: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	r.room.init()
+	return r
+}
+
+// Run sends delayed packets on as their time comes, and forgets old keys, until
+// ctx ends; it returns nil when it has stopped. Packets still waiting are
+// dropped, as is whatever Handle gets from then on. It may be called once.
+func (r *Relay) Run(ctx context.Context) error {
+	defer r.stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.room.sooner:
+		case <-timer.C:
+		}
+		now := time.Now()
+		r.keys.forget(now)
+		for {
+			next, ok := r.room.take(now)
+			if !ok {
+				break
+			}
+			r.forward(next.to, next.packet)
+		}
+		wait := untilNextEpoch(now)
+		if due, ok := r.room.due(); ok {
+			wait = min(wait, due.Sub(now))
+		}
+		timer.Reset(wait)
+	}
+}
+
+func (r *Relay) stop() {
+	for _, w := range r.room.close() {
+		r.count.stopped.Add(1)
+		r.cfg.Free(w.packet)
+	}
+}
+
+// Handle does with p what its header says, and owns p. It is called on the
+// goroutine that reads from the neighbour p came from, and does all the work
+// there: a neighbour can keep one core busy and no more.
+func (r *Relay) Handle(_ hashid.NodeID, p *onion.Packet) {
+	r.cpu <- struct{}{}
+	h, body, cause := r.unwrap(p)
+	<-r.cpu
+	if cause != nil {
+		cause.Add(1)
+		r.cfg.Free(p)
+		return
+	}
+	switch h.Kind {
+	case onion.Forward:
+		r.wait(&h, p)
+	case onion.Deliver:
+		r.count.delivered.Add(1)
+		r.cfg.Deliver(body)
+		r.cfg.Free(p)
+	case onion.Reply:
+		r.count.replies.Add(1)
+		r.cfg.Reply(h.Reply, p.Payload())
+		r.cfg.Free(p)
+	}
+}
+
+// unwrap takes this node's layer off p. Where p is to be dropped it returns the
+// counter of the cause. The replay tag is tested before the payload is touched,
+// since what happens to a payload must happen once.
+func (r *Relay) unwrap(p *onion.Packet) (h onion.Header, body []byte, cause *counter) {
+	h, seen, err := r.keys.open(time.Now(), p)
+	if err != nil {
+		return h, nil, &r.count.unreadable
+	}
+	if !seen.Insert(h.Tag) {
+		return h, nil, &r.count.replayed
+	}
+	switch h.Kind {
+	case onion.Forward:
+		if h.Next == r.cfg.Self {
+			return h, nil, &r.count.toSelf
+		}
+		h.Strip(p)
+	case onion.Deliver:
+		if body, err = h.Deliver(p); err != nil {
+			return h, nil, &r.count.tampered
+		}
+	}
+	return h, body, nil
+}
+
+// wait sends p on, now or when its delay is over.
+func (r *Relay) wait(h *onion.Header, p *onion.Packet) {
+	if h.Delay <= 0 {
+		r.forward(h.Next, p)
+		return
+	}
+	if !r.room.add(waiting{due: time.Now().Add(h.Delay), to: h.Next, packet: p}) {
+		r.count.noRoom.Add(1)
+		r.cfg.Free(p)
+	}
+}
+
+func (r *Relay) forward(to hashid.NodeID, p *onion.Packet) {
+	if err := r.cfg.Send(to, p); err != nil {
+		r.count.unsent.Add(1)
+		return
+	}
+	r.count.forwarded.Add(1)
+}

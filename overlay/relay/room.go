@@ -1,0 +1,118 @@
+package relay
+
+import (
+	"sync"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/overlay/onion"
+)
+
+// maxWaiting is how many packets wait for their delay to be over, 16 MiB.
+const maxWaiting = 4096
+
+// waiting is a packet to be sent on when its time comes.
+type waiting struct {
+	due    time.Time
+	to     hashid.NodeID
+	packet *onion.Packet
+}
+
+// waitingRoom is a bounded priority queue of packets: a binary heap by due time
+// (written out, because container/heap would allocate for each packet).
+type waitingRoom struct {
+	sooner chan struct{} // holds one: the earliest due time has changed
+
+	mu     sync.Mutex // guards the fields below
+	heap   []waiting
+	closed bool
+}
+
+func (q *waitingRoom) init() { q.sooner = make(chan struct{}, 1) }
+
+// add takes a packet in, or reports that there is no room.
+func (q *waitingRoom) add(w waiting) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.heap) >= maxWaiting {
+		return false
+	}
+	q.heap = append(q.heap, w)
+	if q.up(len(q.heap)-1) == 0 {
+		select {
+		case q.sooner <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// due returns the earliest due time, if there is one.
+func (q *waitingRoom) due() (time.Time, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.heap) == 0 {
+		return time.Time{}, false
+	}
+	return q.heap[0].due, true
+}
+
+// take lets out the packet that is due first, if its time has come.
+func (q *waitingRoom) take(now time.Time) (waiting, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.heap) == 0 || q.heap[0].due.After(now) {
+		return waiting{}, false
+	}
+	first, last := q.heap[0], len(q.heap)-1
+	q.heap[0] = q.heap[last]
+	q.heap[last] = waiting{}
+	q.heap = q.heap[:last]
+	q.down(0)
+	return first, true
+}
+
+// close lets everything out and nothing in.
+func (q *waitingRoom) close() []waiting {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	rest := q.heap
+	q.heap, q.closed = nil, true
+	return rest
+}
+
+func (q *waitingRoom) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.heap)
+}
+
+// up restores the order after an entry was put at i, and returns where it went.
+func (q *waitingRoom) up(i int) int {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !q.heap[i].due.Before(q.heap[parent].due) {
+			break
+		}
+		q.heap[i], q.heap[parent] = q.heap[parent], q.heap[i]
+		i = parent
+	}
+	return i
+}
+
+// down restores the order after an entry was put at i.
+func (q *waitingRoom) down(i int) {
+	for {
+		first := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(q.heap); child++ {
+			if q.heap[child].due.Before(q.heap[first].due) {
+				first = child
+			}
+		}
+		if first == i {
+			return
+		}
+		q.heap[i], q.heap[first] = q.heap[first], q.heap[i]
+		i = first
+	}
+}

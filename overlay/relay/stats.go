@@ -1,0 +1,48 @@
+package relay
+
+import "sync/atomic"
+
+// Stats is a snapshot of what a relay has done: counts only, never who.
+type Stats struct {
+	Forwarded uint64 // passed on
+	Delivered uint64 // for this node
+	Replies   uint64 // for this node, by one of its reply blocks
+
+	// Packets dropped, by cause.
+	Unreadable uint64 // no key opens it: damaged, too old, or not for this node
+	Replayed   uint64 // its tag has been seen, or there is no room for more tags
+	ToSelf     uint64 // it would go from this node to itself
+	Tampered   uint64 // for this node, but its payload was changed on the way
+	NoRoom     uint64 // too many packets wait, or the relay has stopped
+	Unsent     uint64 // the link refused it
+	Stopped    uint64 // it was waiting when the relay stopped
+
+	Waiting int // packets waiting at present
+}
+
+type counter = atomic.Uint64
+
+// counters are the counts behind Stats.
+type counters struct {
+	forwarded, delivered, replies     counter
+	unreadable, replayed, toSelf      counter
+	tampered, noRoom, unsent, stopped counter
+}
+
+// Stats returns the counts so far.
+func (r *Relay) Stats() Stats {
+	c := &r.count
+	return Stats{
+		Forwarded:  c.forwarded.Load(),
+		Delivered:  c.delivered.Load(),
+		Replies:    c.replies.Load(),
+		Unreadable: c.unreadable.Load(),
+		Replayed:   c.replayed.Load(),
+		ToSelf:     c.toSelf.Load(),
+		Tampered:   c.tampered.Load(),
+		NoRoom:     c.noRoom.Load(),
+		Unsent:     c.unsent.Load(),
+		Stopped:    c.stopped.Load(),
+		Waiting:    r.room.len(),
+	}
+}
