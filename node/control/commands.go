@@ -1,0 +1,226 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/network"
+)
+
+// command is one slash command. run gets what follows its name, without the
+// space between, and returns a struct whose JSON fields are the command's result,
+// or nil.
+type command struct {
+	name  string
+	usage string // arguments
+	help  string
+	run   func(s *Session, rest string) (any, error)
+}
+
+// commands lists the slash commands in the order that /help shows them.
+func commands() []command {
+	return []command{
+		{"help", "", "this list", (*Session).help},
+		{"id", "", "your hashid, and your node's id", (*Session).id},
+		{"nick", "[NAME]", "what you call yourself to others", (*Session).nick},
+		{"invite", "", "an invite to this network, for one person or many", (*Session).invite},
+		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Session).add},
+		{"accept", "HASHID|NAME [LOCALNAME]", "say yes to a request", (*Session).accept},
+		{"reject", "HASHID|NAME", "say no to a request", (*Session).reject},
+		{"contacts", "", "whom you know", (*Session).contacts},
+		{"requests", "", "who waits for your answer", (*Session).requests},
+		{"msg", "NAME TEXT", "send a text; @NAME TEXT does the same", (*Session).msg},
+		{"query", "NAME", "open a conversation: what you type goes there", (*Session).query},
+		{"close", "", "close the conversation", (*Session).close},
+		{"peers", "", "the relays you know", (*Session).peers},
+		{"path", "", "the relays your last message went through", (*Session).path},
+		{"status", "", "how the node is doing", (*Session).status},
+		{"quit", "", "stop", (*Session).quit},
+	}
+}
+
+// Help is the result of /help.
+type Help struct {
+	Commands []CommandHelp `json:"commands"`
+}
+
+// CommandHelp is one line of it.
+type CommandHelp struct {
+	Usage string `json:"usage"`
+	Help  string `json:"help"`
+}
+
+func (s *Session) help(string) (any, error) {
+	var h Help
+	for _, c := range commands() {
+		h.Commands = append(h.Commands, CommandHelp{Usage: strings.TrimSpace("/" + c.name + " " + c.usage), Help: c.help})
+	}
+	return h, nil
+}
+
+func (s *Session) id(string) (any, error) {
+	return s.node.ID(), nil
+}
+
+// Nick is the result of /nick.
+type Nick struct {
+	Nick string `json:"nick"`
+}
+
+func (s *Session) nick(rest string) (any, error) {
+	if name := strings.TrimSpace(rest); name != "" {
+		if err := s.node.SetNick(name); err != nil {
+			return nil, err
+		}
+	}
+	nick, err := s.node.Nick()
+	return Nick{nick}, err
+}
+
+// Invite is the result of /invite.
+type Invite struct {
+	Invite string `json:"invite"`
+}
+
+func (s *Session) invite(string) (any, error) {
+	text, err := s.node.Invite()
+	return Invite{text}, err
+}
+
+func (s *Session) add(rest string) (any, error) {
+	who, rest := word(rest)
+	name, text := word(rest)
+	if who == "" || name == "" {
+		return nil, usage("add")
+	}
+	id, err := person(who)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.node.Add(id, name, text)
+}
+
+// person reads a hashid, or an invite that carries one.
+func person(s string) (hashid.ID, error) {
+	if !strings.HasPrefix(strings.ToLower(s), "chatnt:") {
+		return hashid.Parse(s)
+	}
+	invite, err := network.ParseInvite(s)
+	if err != nil {
+		return hashid.ID{}, err
+	}
+	if invite.Person.IsZero() {
+		return hashid.ID{}, errors.New("this invite names a network, but no person to add")
+	}
+	return invite.Person, nil
+}
+
+func (s *Session) accept(rest string) (any, error) {
+	who, rest := word(rest)
+	local, rest := word(rest)
+	if who == "" || rest != "" {
+		return nil, usage("accept")
+	}
+	return nil, s.node.Accept(who, local)
+}
+
+func (s *Session) reject(rest string) (any, error) {
+	who, rest := word(rest)
+	if who == "" || rest != "" {
+		return nil, usage("reject")
+	}
+	return nil, s.node.Reject(who)
+}
+
+// Contacts is the result of /contacts.
+type Contacts struct {
+	Contacts []Contact `json:"contacts"`
+}
+
+func (s *Session) contacts(string) (any, error) {
+	return Contacts{Contacts: append([]Contact{}, s.node.Contacts()...)}, nil
+}
+
+// Requests is the result of /requests.
+type Requests struct {
+	Requests []Request `json:"requests"`
+}
+
+func (s *Session) requests(string) (any, error) {
+	return Requests{Requests: append([]Request{}, s.node.Requests()...)}, nil
+}
+
+// Stored is the result of sending a text.
+type Stored struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+}
+
+func (s *Session) msg(rest string) (any, error) {
+	name, text := word(rest)
+	if name == "" || text == "" {
+		return nil, usage("msg")
+	}
+	return s.send(name, text)
+}
+
+func (s *Session) send(name, text string) (any, error) {
+	id, err := s.node.Send(name, text)
+	if err != nil {
+		return nil, err
+	}
+	return Stored{ID: id.String(), State: Queued}, nil
+}
+
+// Conversation is the result of /query.
+type Conversation struct {
+	Name   string `json:"name"`
+	Hashid string `json:"hashid"`
+}
+
+func (s *Session) query(rest string) (any, error) {
+	name, rest := word(rest)
+	if name == "" || rest != "" {
+		return nil, usage("query")
+	}
+	c, err := s.node.Contact(name)
+	if err != nil {
+		return nil, err
+	}
+	s.current, s.currentName = c.Hashid, c.Name
+	return Conversation{Name: c.Name, Hashid: c.Hashid}, nil
+}
+
+func (s *Session) close(string) (any, error) {
+	s.current, s.currentName = "", ""
+	return nil, nil
+}
+
+func (s *Session) peers(string) (any, error) { return s.node.Peers(), nil }
+
+func (s *Session) path(string) (any, error) { return s.node.LastPath() }
+
+func (s *Session) status(string) (any, error) { return s.node.Status(), nil }
+
+func (s *Session) quit(string) (any, error) {
+	s.over = true
+	return nil, nil
+}
+
+// word splits the first word off a line, and one space or more behind it.
+func word(line string) (first, rest string) {
+	first, rest, _ = strings.Cut(strings.TrimLeft(line, " \t"), " ")
+	return first, strings.TrimLeft(rest, " \t")
+}
+
+// usage says how a command is written.
+func usage(name string) error {
+	for _, c := range commands() {
+		if c.name == name {
+			return fmt.Errorf("this is written /%s %s", c.name, c.usage)
+		}
+	}
+	return fmt.Errorf("there is no command /%s", name)
+}

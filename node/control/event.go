@@ -1,0 +1,69 @@
+package control
+
+import "time"
+
+// Event is something a person or a script is told of. Each is a struct whose
+// JSON fields are part of the program's contract; Event is its name there.
+type Event interface{ Event() string }
+
+// Ready says that the node listens.
+type Ready struct {
+	Hashid  string   `json:"hashid"`
+	Node    string   `json:"node"`
+	Listen  []string `json:"listen"` // multiaddrs
+	Network string   `json:"network"`
+}
+
+// MessageReceived is a text from a contact.
+type MessageReceived struct {
+	ID   string    `json:"id"`
+	From string    `json:"from"` // hashid
+	Name string    `json:"name"` // local
+	Text string    `json:"text"`
+	At   time.Time `json:"at"` // by the sender's clock
+}
+
+// StatusChanged says how far a text of this person's has come.
+type StatusChanged struct {
+	ID     string `json:"id"`
+	To     string `json:"to"` // hashid
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// The states of a text: it waits here; the recipient's node, or later its
+// mailbox hosts, have it; the recipient's receipt came; it was given up.
+const (
+	Queued    = "queued"
+	Sent      = "sent"
+	Delivered = "delivered"
+	Failed    = "failed"
+)
+
+// RequestReceived says that a stranger wishes to become a contact.
+type RequestReceived struct {
+	From string `json:"from"` // hashid
+	Nick string `json:"name"` // as the stranger calls itself
+	Text string `json:"text"`
+}
+
+// ContactChanged says that a contact has entered a state.
+type ContactChanged struct {
+	Hashid string `json:"hashid"`
+	Local  string `json:"name"`
+	State  string `json:"state"`
+}
+
+// RelaysChanged says how many relays are known and could be used now.
+type RelaysChanged struct {
+	Known  int `json:"known"`
+	Usable int `json:"usable"`
+}
+
+// Event is the event's name in the contract.
+func (Ready) Event() string           { return "ready" }
+func (MessageReceived) Event() string { return "message" }
+func (StatusChanged) Event() string   { return "status" }
+func (RequestReceived) Event() string { return "request" }
+func (ContactChanged) Event() string  { return "contact" }
+func (RelaysChanged) Event() string   { return "relays" }

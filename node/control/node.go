@@ -1,0 +1,91 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/node/message"
+)
+
+// Node is what people and programs drive: package node's, whose documentation
+// says what each method does.
+type Node interface {
+	Next(ctx context.Context) (Event, error)
+
+	ID() ID
+	Nick() (string, error)
+	SetNick(nick string) error
+	Invite() (string, error)
+
+	Add(id hashid.ID, name, text string) error
+	Accept(name, localName string) error
+	Reject(name string) error
+	Contacts() []Contact
+	Requests() []Request
+	Contact(name string) (Contact, error)
+	Send(name, text string) (message.ID, error)
+
+	Peers() Peers
+	LastPath() (Path, error)
+	Status() Status
+}
+
+// ID is the result of /id.
+type ID struct {
+	Hashid string `json:"hashid"`
+	Node   string `json:"node"`
+}
+
+// Contact is one contact.
+type Contact struct {
+	Hashid string    `json:"hashid"`
+	Name   string    `json:"name"`
+	Nick   string    `json:"nick"`
+	State  string    `json:"state"`
+	Since  time.Time `json:"since"`
+}
+
+// Request is one open request of a stranger.
+type Request struct {
+	From string    `json:"from"`
+	Name string    `json:"name"`
+	Text string    `json:"text"`
+	At   time.Time `json:"at"`
+}
+
+// Path is the way the last message took.
+type Path struct {
+	ID     string   `json:"id"`
+	Relays []string `json:"relays"` // node ids, in order
+	End    string   `json:"end"`    // node id
+}
+
+// Peers are the relays that this node knows.
+type Peers struct {
+	Known  int      `json:"known"`
+	Usable int      `json:"usable"` // could be put on a path now
+	Relays []string `json:"relays"` // node ids of the usable ones
+}
+
+// Status is how the node is doing, in numbers.
+type Status struct {
+	Hashid      string   `json:"hashid"`
+	Node        string   `json:"node"`
+	Network     string   `json:"network"`
+	NetworkID   string   `json:"network_id"`
+	Public      bool     `json:"public"`
+	Hops        int      `json:"hops"`
+	Listen      []string `json:"listen"`
+	Connections int      `json:"connections"` // open, to other nodes
+	Known       int      `json:"known"`       // relays
+	Usable      int      `json:"usable"`
+	Missing     int      `json:"missing"` // relays, for a path to any node
+	Queued      int      `json:"queued"`  // messages without a receipt
+	Uptime      int      `json:"uptime"`  // seconds
+	Forwarded   uint64   `json:"forwarded"`
+	Dropped     uint64   `json:"dropped"` // packets, whatever the cause
+	Records     int      `json:"records"` // kept for others
+	RecordBytes int      `json:"record_bytes"`
+	Banned      int      `json:"banned"` // nodes that served forged records
+}

@@ -1,0 +1,104 @@
+// Package control lets people and programs drive a node, line by line: the
+// commands of the REPL, the JSON form of their results and of events, and the
+// socket by which other processes reach a running node.
+package control
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Session is one dialogue with a node. It is not safe for concurrent use.
+type Session struct {
+	node        Node
+	current     string // hashid of the open conversation, or ""
+	currentName string
+	over        bool
+}
+
+// NewSession begins a dialogue.
+func NewSession(n Node) *Session { return &Session{node: n} }
+
+// Current is the local name of the open conversation, or "".
+func (s *Session) Current() string { return s.currentName }
+
+// Over reports whether /quit was given.
+func (s *Session) Over() bool { return s.over }
+
+// Execute carries out one line. The result, if there is one, is a struct whose
+// JSON fields are the result's.
+//
+//	/command ...   a command; an unknown one is an error and goes nowhere
+//	@name text     text to a contact
+//	//text         /text to the open conversation
+//	text           text to the open conversation
+func (s *Session) Execute(line string) (any, error) {
+	if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
+		return nil, errors.New("this line is not text: it is not valid UTF-8, or has a zero byte")
+	}
+	switch {
+	case strings.HasPrefix(line, "//"):
+		return s.say(line[1:])
+	case strings.HasPrefix(line, "/"):
+		return s.slash(line[1:])
+	case strings.HasPrefix(line, "@"):
+		name, text := word(line[1:])
+		if name == "" || text == "" {
+			return nil, errors.New("this is written @NAME TEXT")
+		}
+		return s.send(name, text)
+	case strings.HasPrefix(line, "#"):
+		return nil, errors.New("there are no rooms yet: // before the line sends it as it is")
+	}
+	return s.say(line)
+}
+
+func (s *Session) slash(line string) (any, error) {
+	name, rest := word(line)
+	for _, c := range commands() {
+		if c.name == name {
+			if c.usage == "" && rest != "" {
+				return nil, fmt.Errorf("/%s takes no arguments", name)
+			}
+			return c.run(s, rest)
+		}
+	}
+	return nil, fmt.Errorf("there is no command /%s: /help lists them, and // sends a line that begins with /", name)
+}
+
+func (s *Session) say(text string) (any, error) {
+	if s.current == "" {
+		return nil, errors.New("no conversation is open: /query NAME opens one, @NAME TEXT writes to somebody")
+	}
+	return s.send(s.current, text)
+}
+
+// Complete returns what could follow the beginning of a line: commands, and
+// names of contacts.
+func (s *Session) Complete(line string) []string {
+	var all []string
+	switch {
+	case strings.HasPrefix(line, "/") && !strings.Contains(line, " "):
+		for _, c := range commands() {
+			all = append(all, "/"+c.name+" ")
+		}
+	case strings.HasPrefix(line, "@") && !strings.Contains(line, " "):
+		for _, c := range s.node.Contacts() {
+			all = append(all, "@"+c.Name+" ")
+		}
+	case strings.HasPrefix(line, "/msg ") || strings.HasPrefix(line, "/query "):
+		command, _ := word(line)
+		for _, c := range s.node.Contacts() {
+			all = append(all, command+" "+c.Name+" ")
+		}
+	}
+	var fit []string
+	for _, candidate := range all {
+		if strings.HasPrefix(candidate, line) {
+			fit = append(fit, candidate)
+		}
+	}
+	return fit
+}

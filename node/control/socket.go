@@ -1,0 +1,122 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const (
+	socketName = "control.sock"
+
+	// maxClients bounds how many processes talk to the node at once.
+	maxClients = 16
+
+	// maxAnswer bounds one line that a client reads.
+	maxAnswer = 16 << 20
+
+	clientWait = 10 * time.Second
+)
+
+// ErrNotRunning says that no node runs on a profile.
+var ErrNotRunning = errors.New("no node is running on this profile")
+
+// Listen serves the control socket in a profile's directory until ctx ends. The
+// directory is its owner's alone, and so is the socket: who can reach it could
+// read the memory of the node as well, so it asks for no passphrase. The caller
+// holds the profile's lock, so a socket that is there was left by a crash.
+func Listen(ctx context.Context, n Node, dir string) error {
+	path, release, err := socketPath(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := os.Remove(filepath.Join(dir, socketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return fmt.Errorf("opening the control socket: %w", err)
+	}
+	defer func() { _ = os.Remove(filepath.Join(dir, socketName)) }()
+	if err := os.Chmod(filepath.Join(dir, socketName), 0o600); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, maxClients)
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return errors.Join(err, listener.Close())
+		}
+		select {
+		case slots <- struct{}{}:
+			wg.Go(func() {
+				defer func() { <-slots }()
+				serveClient(ctx, n, conn)
+			})
+		default:
+			_ = conn.Close()
+		}
+	}
+}
+
+func serveClient(ctx context.Context, n Node, conn net.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	_ = Serve(ctx, n, conn, NewWriter(conn)) // a client that goes away is no event
+}
+
+// Ask has the node that runs on the profile in dir carry out one line, and
+// decodes the fields of its result into result. The error is ErrNotRunning if
+// there is no such node.
+func Ask(dir, line string, result any) error {
+	path, release, err := socketPath(dir)
+	if err != nil {
+		return ErrNotRunning
+	}
+	defer release()
+	conn, err := net.DialTimeout("unix", path, clientWait)
+	if err != nil {
+		return ErrNotRunning
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(clientWait)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(conn, line); err != nil {
+		return fmt.Errorf("the running node does not answer: %w", err)
+	}
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, maxAnswer)
+	if !lines.Scan() {
+		return errors.New("the running node does not answer")
+	}
+	var answer struct {
+		Event string `json:"event"`
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal(lines.Bytes(), &answer); err != nil {
+		return fmt.Errorf("the running node's answer makes no sense: %w", err)
+	}
+	if answer.Event != "done" {
+		return errors.New(answer.Error)
+	}
+	return json.Unmarshal(lines.Bytes(), result)
+}

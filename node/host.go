@@ -1,0 +1,306 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"chatnt/discovery/dht"
+	"chatnt/discovery/network"
+	"chatnt/discovery/record"
+)
+
+// What one node may use of its machine. The library's own limits grow with the
+// machine, to gigabytes.
+const (
+	hostMemory  = 192 << 20
+	hostFDs     = 1024
+	connsLow    = 160 // connections kept when too many are open
+	connsHigh   = 256
+	connsGrace  = 30 * time.Second
+	dialTimeout = 5 * time.Second
+)
+
+// newHost makes the libp2p host of a profile's node, not listening yet: TLS 1.3
+// on every connection, over TCP alone behind the pre-shared key of a private
+// network, over QUIC and TCP on a public one. (QUIC has no pre-shared key.)
+func newHost(p *Profile, bans *dht.Bans) (host.Host, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(p.nodeKey)
+	if err != nil {
+		return nil, err
+	}
+	scaling := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&scaling)
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.Scale(hostMemory, hostFDs)))
+	if err != nil {
+		return nil, err
+	}
+	connections, err := connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connsGrace))
+	if err != nil {
+		return nil, err
+	}
+	opts := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.NoListenAddrs,
+		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.ConnectionGater(bans),
+		libp2p.ConnectionManager(connections),
+		libp2p.ResourceManager(resources),
+		libp2p.WithDialTimeout(dialTimeout),
+		libp2p.DisableMetrics(),
+		libp2p.Ping(false),
+		libp2p.UserAgent("chatnt"),
+	}
+	if p.network.Public {
+		opts = append(opts, libp2p.Transport(quic.NewTransport))
+	} else {
+		opts = append(opts, libp2p.PrivateNetwork(p.network.PSK[:]))
+	}
+	return libp2p.New(opts...)
+}
+
+// DefaultListen is where a node of a network listens unless told otherwise:
+// every interface, any port.
+func DefaultListen(n *network.Network) ([]multiaddr.Multiaddr, error) { return listenAddrs(n, nil) }
+
+// listenAddrs parses where to listen; nothing means the default.
+func listenAddrs(n *network.Network, listen []string) ([]multiaddr.Multiaddr, error) {
+	if len(listen) == 0 {
+		listen = []string{"/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"}
+		if n.Public {
+			listen = append(listen, "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1")
+		}
+	}
+	var addrs []multiaddr.Multiaddr
+	for _, s := range listen {
+		a, err := ParseListen(s)
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, a)
+	}
+	return addrs, nil
+}
+
+// ParseListen reads an address to listen on: /ip4 or /ip6, then /tcp or
+// /udp/.../quic-v1. Port 0 means any free one.
+func ParseListen(s string) (multiaddr.Multiaddr, error) {
+	a, err := multiaddr.NewMultiaddr(s)
+	if err == nil {
+		err = checkListen(a)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q is not an address to listen on, such as /ip4/0.0.0.0/tcp/4001", s)
+	}
+	return a, nil
+}
+
+func checkListen(a multiaddr.Multiaddr) error {
+	protocols := a.Protocols()
+	if len(protocols) < 2 || (protocols[0].Code != multiaddr.P_IP4 && protocols[0].Code != multiaddr.P_IP6) {
+		return errors.New("no IP address")
+	}
+	switch {
+	case len(protocols) == 2 && protocols[1].Code == multiaddr.P_TCP:
+	case len(protocols) == 3 && protocols[1].Code == multiaddr.P_UDP && protocols[2].Code == multiaddr.P_QUIC_V1:
+	default:
+		return errors.New("neither tcp nor udp/quic-v1")
+	}
+	return nil
+}
+
+// listen opens the addresses. One that fails fails all if it was asked for; of
+// the defaults, one that works is enough (a machine without IPv6).
+func listen(h host.Host, addrs []multiaddr.Multiaddr, all bool) error {
+	var failed error
+	opened := 0
+	for _, a := range addrs {
+		if err := h.Network().Listen(a); err != nil {
+			failed = fmt.Errorf("cannot listen on %s: %w", a, plainListenError(err))
+			if all {
+				return failed
+			}
+			continue
+		}
+		opened++
+	}
+	if opened == 0 {
+		return failed
+	}
+	return nil
+}
+
+// plainListenError takes the reason out of the library's nested errors.
+func plainListenError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// maxInviteAddrs is how many of its own addresses a node puts into an invite.
+const maxInviteAddrs = 4
+
+// FixPorts returns the addresses to listen on with every port 0 replaced by one
+// that is free now, so that an invite can name it before the node runs.
+func FixPorts(addrs []multiaddr.Multiaddr) ([]multiaddr.Multiaddr, error) {
+	var fixed []multiaddr.Multiaddr
+	for _, a := range addrs {
+		f, err := fixPort(a)
+		if err != nil {
+			return nil, fmt.Errorf("no free port for %s: %w", a, err)
+		}
+		fixed = append(fixed, f)
+	}
+	return fixed, nil
+}
+
+func fixPort(a multiaddr.Multiaddr) (multiaddr.Multiaddr, error) {
+	code := multiaddr.P_TCP
+	port, err := a.ValueForProtocol(code)
+	if err != nil {
+		code = multiaddr.P_UDP
+		if port, err = a.ValueForProtocol(code); err != nil {
+			return nil, err
+		}
+	}
+	if port != "0" {
+		return a, nil
+	}
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return nil, err
+	}
+	var free int
+	if code == multiaddr.P_TCP {
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip})
+		if err != nil {
+			return nil, plainListenError(err)
+		}
+		free = l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+	} else {
+		l, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip})
+		if err != nil {
+			return nil, plainListenError(err)
+		}
+		free = l.LocalAddr().(*net.UDPAddr).Port
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
+	}
+	var fixed multiaddr.Multiaddr
+	for _, c := range a {
+		if c.Protocol().Code == code {
+			part, err := multiaddr.NewComponent(c.Protocol().Name, strconv.Itoa(free))
+			if err != nil {
+				return nil, err
+			}
+			c = *part
+		}
+		fixed = append(fixed, c)
+	}
+	return fixed, nil
+}
+
+// BootstrapAddrs returns what an invite names for a node of this profile that
+// will listen on addrs: dialable addresses followed by the node's peer id.
+func (p *Profile) BootstrapAddrs(addrs []multiaddr.Multiaddr, public bool) ([]multiaddr.Multiaddr, error) {
+	ifaces, err := manet.InterfaceMultiaddrs()
+	if err != nil {
+		return nil, err
+	}
+	var resolved []multiaddr.Multiaddr
+	for _, a := range addrs {
+		resolved = append(resolved, expand(a, ifaces)...)
+	}
+	return p.withPeerID(dialable(resolved, public, maxInviteAddrs))
+}
+
+func (p *Profile) withPeerID(addrs []multiaddr.Multiaddr) ([]multiaddr.Multiaddr, error) {
+	pub, err := crypto.UnmarshalEd25519PublicKey(p.nodePublic())
+	if err != nil {
+		return nil, err
+	}
+	id, err := peer.IDFromPublicKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	suffix, err := multiaddr.NewComponent("p2p", id.String())
+	if err != nil {
+		return nil, err
+	}
+	var full []multiaddr.Multiaddr
+	for _, a := range addrs {
+		full = append(full, append(slices.Clone(a), *suffix))
+	}
+	return full, nil
+}
+
+// expand replaces an unspecified IP address by those of the interfaces.
+func expand(a multiaddr.Multiaddr, ifaces []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	if !manet.IsIPUnspecified(a) {
+		return []multiaddr.Multiaddr{a}
+	}
+	var expanded []multiaddr.Multiaddr
+	for _, i := range ifaces {
+		if len(i) > 0 && i[0].Protocol().Code == a[0].Protocol().Code && !manet.IsIP6LinkLocal(i) {
+			expanded = append(expanded, append(multiaddr.Multiaddr{i[0]}, a[1:]...))
+		}
+	}
+	return expanded
+}
+
+// dialable keeps at most limit of the addresses that others may be told of, the
+// most useful first. On a public network that is public addresses; on a private
+// one, every address that reaches beyond this machine. Addresses of this machine
+// alone are told only if there are no others: then all of the network is here.
+func dialable(addrs []multiaddr.Multiaddr, public bool, limit int) []multiaddr.Multiaddr {
+	var wide, local []multiaddr.Multiaddr
+	for _, a := range addrs {
+		switch {
+		case record.CheckAddr(a) != nil || manet.IsIP6LinkLocal(a):
+		case manet.IsIPLoopback(a):
+			local = append(local, a)
+		case !public || manet.IsPublicAddr(a):
+			wide = append(wide, a)
+		}
+	}
+	if len(wide) == 0 && len(local) == len(addrs) {
+		wide = local
+	}
+	slices.SortStableFunc(wide, func(a, b multiaddr.Multiaddr) int { return rank(a) - rank(b) })
+	return wide[:min(len(wide), limit)]
+}
+
+// rank orders addresses by how likely they are to be reached: public before
+// private, IPv4 before IPv6.
+func rank(a multiaddr.Multiaddr) int {
+	r := 0
+	if !manet.IsPublicAddr(a) {
+		r += 2
+	}
+	if len(a) > 0 && a[0].Protocol().Code == multiaddr.P_IP6 {
+		r++
+	}
+	return r
+}

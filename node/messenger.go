@@ -1,0 +1,331 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"chatnt/discovery"
+	"chatnt/discovery/hashid"
+	"chatnt/node/contact"
+	"chatnt/node/control"
+	"chatnt/node/message"
+	"chatnt/node/vault"
+	"chatnt/overlay"
+)
+
+// maxUnacknowledged is how many messages to one contact may wait for receipts.
+const maxUnacknowledged = 1000
+
+var (
+	errNotAccepted = errors.New("this contact has said no: /add asks again")
+	errOutboxFull  = fmt.Errorf("%d messages wait for this contact already: nothing more is taken until some are delivered", maxUnacknowledged)
+)
+
+// messenger owns who is known and what is said: contacts, requests, outbox and
+// the order of messages. Everything is stored in the vault before it counts.
+//
+//	commands ─► outbox of the conversation ─► its sender (outbox.go) ─► overlay
+//	overlay  ─► inbox ─► receive (receive.go) ─► vault ─► events, receipt
+type messenger struct {
+	profile *Profile
+	feed    *feed
+	log     *slog.Logger
+	network [32]byte
+	people  *people // key records of others
+	overlay *overlay.Overlay
+	relays  *discovery.Directory
+
+	inbox chan []byte // sealed frames that came for this person
+	wg    sync.WaitGroup
+
+	mu            sync.Mutex
+	ctx           context.Context             // guarded by mu; nil until run
+	book          *contact.Book               // guarded by mu
+	conversations map[hashid.ID]*conversation // guarded by mu
+	lastPath      *control.Path               // guarded by mu
+}
+
+// maxInbox is how many sealed frames may wait to be opened.
+const maxInbox = 256
+
+func newMessenger(p *Profile, f *feed, log *slog.Logger, who *people, o *overlay.Overlay, relays *discovery.Directory) (*messenger, error) {
+	m := &messenger{
+		profile: p, feed: f, log: log, network: p.network.ID(), people: who, overlay: o, relays: relays,
+		inbox:         make(chan []byte, maxInbox),
+		conversations: make(map[hashid.ID]*conversation),
+	}
+	if err := p.vault.View(m.load); err != nil {
+		return nil, fmt.Errorf("reading contacts and messages: %w", err)
+	}
+	return m, nil
+}
+
+// run sends and receives until ctx ends.
+func (m *messenger) run(ctx context.Context) {
+	m.mu.Lock()
+	m.ctx = ctx
+	for _, c := range m.conversations {
+		m.wake(c)
+	}
+	m.mu.Unlock()
+	m.receive(ctx)
+	// wake starts no sender once ctx has ended, but one may be starting now.
+	m.mu.Lock()
+	m.mu.Unlock() //nolint:staticcheck // the empty section waits for it
+	m.wg.Wait()
+}
+
+// The vault's buckets of the messenger.
+const (
+	bucketContacts      = "contacts"      // hashid: contact.Contact
+	bucketRequests      = "requests"      // hashid: contact.Request
+	bucketConversations = "conversations" // hashid: numbering
+	bucketOutbox        = "outbox"        // hashid and sequence: outgoing
+)
+
+func (m *messenger) load(tx *vault.Tx) error {
+	contacts, err := loadAll[contact.Contact](tx, bucketContacts)
+	if err != nil {
+		return err
+	}
+	requests, err := loadAll[contact.Request](tx, bucketRequests)
+	if err != nil {
+		return err
+	}
+	m.book = contact.New(contacts, requests)
+	numberings, err := loadAll[numbering](tx, bucketConversations)
+	if err != nil {
+		return err
+	}
+	for _, n := range numberings {
+		m.conversations[n.Peer] = newConversation(n)
+	}
+	items, err := loadAll[outgoing](tx, bucketOutbox) // in the order of hashid, then sequence
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		c := m.conversations[item.To]
+		if c == nil {
+			return errors.New("an unsent message belongs to no conversation")
+		}
+		c.outbox = append(c.outbox, &item)
+	}
+	return nil
+}
+
+func loadAll[T any](tx *vault.Tx, bucket string) ([]T, error) {
+	var all []T
+	err := tx.ForEach(bucket, func(_ string, raw []byte) error {
+		var one T
+		if err := json.Unmarshal(raw, &one); err != nil {
+			return fmt.Errorf("an entry of %s is damaged: %w", bucket, err)
+		}
+		all = append(all, one)
+		return nil
+	})
+	return all, err
+}
+
+func store(tx *vault.Tx, bucket, key string, value any) error {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return tx.Put(bucket, key, raw)
+}
+
+// send queues a text to a contact and returns its id once it is stored.
+func (m *messenger) send(name, text string) (message.ID, error) {
+	parts, err := message.Split(text)
+	if err != nil {
+		return message.ID{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	to, err := m.book.Named(name)
+	if err != nil {
+		return message.ID{}, err
+	}
+	if to.State == contact.Rejected {
+		return message.ID{}, errNotAccepted
+	}
+	c := m.conversation(to.Hashid)
+	if len(c.outbox)+len(parts) > maxUnacknowledged {
+		return message.ID{}, errOutboxFull
+	}
+	id := message.NewID()
+	var items []*outgoing
+	for i, part := range parts {
+		items = append(items, &outgoing{Kind: message.Text, ID: id, Part: uint8(i), Parts: uint8(len(parts)), Text: part})
+	}
+	if err := m.queue(c, items, nil); err != nil {
+		return message.ID{}, err
+	}
+	m.feed.emit(control.StatusChanged{ID: id.String(), To: to.Hashid.String(), State: control.Queued, Reason: m.waitsFor(to)})
+	return id, nil
+}
+
+// waitsFor says what a text to a contact waits for at first, if not only for the network.
+func (m *messenger) waitsFor(to contact.Contact) string {
+	if to.State == contact.Requested {
+		return "waits until the contact accepts the request"
+	}
+	return ""
+}
+
+// add makes a person a contact: it asks, or accepts if the person asked first.
+func (m *messenger) add(id hashid.ID, name, text string) error {
+	if id == m.profile.Hashid() {
+		return errors.New("this hashid is your own")
+	}
+	if len(text) > message.MaxRequestText || !utf8.ValidString(text) {
+		return fmt.Errorf("what a request says is UTF-8 of at most %d bytes", message.MaxRequestText)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.book.CheckName(name, id); err != nil {
+		return err
+	}
+	if known, ok := m.book.Contact(id); ok && known.State != contact.Rejected {
+		return fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
+	}
+	if asking, ok := m.book.Request(id); ok {
+		return m.answer(asking, name, contact.Accepted, message.Accept)
+	}
+	nick, err := m.profile.nick()
+	if err != nil {
+		return err
+	}
+	ask := &outgoing{Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text)}
+	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested}, ask)
+}
+
+// accept answers a request with yes; localName may be empty.
+func (m *messenger) accept(name, localName string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	asking, err := m.book.Asking(name)
+	if err != nil {
+		return err
+	}
+	if localName == "" {
+		localName = m.book.NameFor(asking.Nick, asking.From)
+	}
+	if err := m.book.CheckName(localName, asking.From); err != nil {
+		return err
+	}
+	return m.answer(asking, localName, contact.Accepted, message.Accept)
+}
+
+// reject answers a request with no.
+func (m *messenger) reject(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	asking, err := m.book.Asking(name)
+	if err != nil {
+		return err
+	}
+	return m.answer(asking, m.book.NameFor(asking.Nick, asking.From), contact.Rejected, message.Reject)
+}
+
+// answer is called with mu held.
+func (m *messenger) answer(asking contact.Request, name string, state contact.State, kind message.Kind) error {
+	var nick string
+	if kind == message.Accept {
+		var err error
+		if nick, err = m.profile.nick(); err != nil {
+			return err
+		}
+	}
+	reply := &outgoing{Kind: kind, ID: message.NewID(), Parts: 1, Nick: nick}
+	if err := m.become(contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state}, reply); err != nil {
+		return err
+	}
+	c := m.conversation(asking.From)
+	c.receiptDue = state == contact.Accepted
+	m.wake(c)
+	return nil
+}
+
+// become moves a contact into a state and queues what tells the other side, in
+// one transaction. Called with mu held.
+func (m *messenger) become(who contact.Contact, tell *outgoing) error {
+	who.Since = time.Now()
+	c := m.conversation(who.Hashid)
+	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx) error { return storeContact(tx, who) })
+	if err != nil {
+		return err
+	}
+	before, known := m.book.Contact(who.Hashid)
+	m.book.Put(who)
+	if !known || before.State != who.State {
+		m.feed.emit(control.ContactChanged{Hashid: who.Hashid.String(), Local: who.Name, State: string(who.State)})
+	}
+	return nil
+}
+
+func storeContact(tx *vault.Tx, who contact.Contact) error {
+	if err := tx.Delete(bucketRequests, who.Hashid.String()); err != nil {
+		return err
+	}
+	return store(tx, bucketContacts, who.Hashid.String(), who)
+}
+
+// queue numbers items, stores them in one transaction with what also does, and
+// wakes the conversation's sender. Called with mu held.
+func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.Tx) error) error {
+	next := c.numbering
+	for _, item := range items {
+		item.To, item.Sequence, item.At = next.Peer, next.Next, time.Now()
+		next.Next++
+	}
+	err := m.profile.vault.Update(func(tx *vault.Tx) error {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		for _, item := range items {
+			if err := store(tx, bucketOutbox, item.key(), item); err != nil {
+				return err
+			}
+		}
+		return store(tx, bucketConversations, next.Peer.String(), next)
+	})
+	if err != nil {
+		return fmt.Errorf("the message could not be stored: %w", err)
+	}
+	c.numbering = next
+	c.outbox = append(c.outbox, items...)
+	m.wake(c)
+	return nil
+}
+
+// conversation returns the conversation with a person, new if there was none.
+// Called with mu held.
+func (m *messenger) conversation(peer hashid.ID) *conversation {
+	c := m.conversations[peer]
+	if c == nil {
+		c = newConversation(numbering{Peer: peer, Stream: uint64(time.Now().UnixNano()), Next: 1})
+		m.conversations[peer] = c
+	}
+	return c
+}
+
+// queued is how many messages wait for receipts.
+func (m *messenger) queued() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, c := range m.conversations {
+		n += len(c.outbox)
+	}
+	return n
+}

@@ -1,0 +1,352 @@
+// Package node is one person's node: it joins a network, relays for others,
+// publishes its records, and sends and receives the person's messages.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	libp2pnetwork "github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+
+	"chatnt/discovery"
+	"chatnt/discovery/dht"
+	"chatnt/discovery/gossip"
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/node/control"
+	"chatnt/overlay"
+	"chatnt/overlay/link"
+)
+
+const (
+	descriptorEvery = 2 * time.Hour // a fresh descriptor, with the onion keys of the next hours
+	keyRecordEvery  = time.Hour     // half of all nodes leave within two hours: records must be put again
+	cacheEvery      = time.Minute   // known relays are stored for the next start
+	cachedRelays    = 64
+	farewell        = 500 * time.Millisecond // for telling others that this node leaves
+	relaysEvery     = 200 * time.Millisecond // between two events about the number of relays
+)
+
+// Config says how a node runs.
+type Config struct {
+	Profile *Profile // with a network; the caller closes it after Run
+	Listen  []string // multiaddrs; empty: as the profile says, or any free port
+	Log     *slog.Logger
+}
+
+// Node is a person's node. Its methods may be called from any goroutine, before
+// and during Run.
+type Node struct {
+	profile *Profile
+	log     *slog.Logger
+	started time.Time
+
+	addrs []multiaddr.Multiaddr // to listen on
+	asked bool                  // for just these
+
+	host      host.Host
+	bans      *dht.Bans
+	table     *dht.DHT
+	directory *discovery.Directory
+	publisher *discovery.Publisher
+	topic     *gossip.Topic
+	link      *link.Link
+	overlay   *overlay.Overlay
+	messenger *messenger
+	feed      *feed
+}
+
+// New assembles a node. Run must be called then, for it also releases what New made.
+func New(cfg Config) (*Node, error) {
+	if cfg.Profile.Network() == nil {
+		return nil, ErrNoNetwork
+	}
+	n := &Node{profile: cfg.Profile, log: cfg.Log, started: time.Now(), bans: new(dht.Bans), feed: newFeed()}
+	if n.log == nil {
+		n.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if err := n.setListen(cfg.Listen); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.host, err = newHost(cfg.Profile, n.bans); err != nil {
+		return nil, fmt.Errorf("starting the node: %w", err)
+	}
+	if err := n.assemble(); err != nil {
+		return nil, errors.Join(err, n.host.Close())
+	}
+	return n, nil
+}
+
+// setListen decides where to listen. Port 0 in a request means any port: the one
+// that the profile's invites name, if there is one for that interface.
+func (n *Node) setListen(asked []string) error {
+	stored := n.profile.Listen()
+	want := asked
+	if len(want) == 0 {
+		want = stored
+	}
+	n.asked = len(want) > 0
+	addrs, err := listenAddrs(n.profile.Network(), want)
+	if err != nil {
+		return err
+	}
+	for i, a := range addrs {
+		for _, s := range stored {
+			if known, err := ParseListen(s); err == nil && sameButPort(a, known) {
+				addrs[i] = known
+			}
+		}
+	}
+	n.addrs = addrs
+	return nil
+}
+
+// assemble wires the layers, from the bottom up.
+func (n *Node) assemble() error {
+	net := n.profile.Network()
+	self, id := n.profile.Node(), [32]byte(net.ID())
+	n.directory = discovery.NewDirectory(self, id, time.Now, n.log)
+
+	var err error
+	n.table, err = dht.New(dht.Config{
+		Host: n.host, Bans: n.bans, Protocol: protocol.ID(net.Protocol("dht")), Public: net.Public, Log: n.log,
+		Validator: record.Validator{Network: id, Now: time.Now},
+		Bootstrap: n.bootstrapPeers,
+		Stored:    func(_ string, value []byte) { _, _ = n.directory.Learn(value) }, // no news unless a descriptor
+	})
+	if err != nil {
+		return err
+	}
+	n.topic, err = gossip.New(gossip.Config{
+		Host: n.host, Protocol: protocol.ID(net.Protocol("gossip")), Name: net.Protocol("relays"),
+		MaxSize: record.MaxDescriptor, Judge: n.judge, Ban: n.table.Ban,
+	})
+	if err != nil {
+		return err
+	}
+	finder, err := discovery.NewFinder(n.directory, n.table)
+	if err != nil {
+		return err
+	}
+	n.link = link.New(link.Config{
+		Host: n.host, Protocol: protocol.ID(net.Protocol("onion/x25519/1")),
+		Resolve: func(ctx context.Context, to hashid.NodeID) (peer.AddrInfo, error) {
+			desc, err := finder.Find(ctx, to)
+			if err != nil {
+				return peer.AddrInfo{}, err
+			}
+			return dht.AddrInfo(desc)
+		},
+		Receive:     func(from hashid.NodeID, p *onionPacket) { n.overlay.Receive(from, p) },
+		Unreachable: n.directory.Suspect,
+	})
+	n.overlay = overlay.New(overlay.Config{
+		Self: self, Hops: net.Hops, Link: n.link, Directory: n.directory, Finder: finder, Now: time.Now, Log: n.log,
+		Services: map[string]overlay.Service{
+			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
+		},
+	})
+	who, err := newPeople(id, n.profile.vault, time.Now, n.table.Get)
+	if err != nil {
+		return err
+	}
+	n.messenger, err = newMessenger(n.profile, n.feed, n.log, who, n.overlay, n.directory)
+	if err != nil {
+		return err
+	}
+	keyRecordKeys := record.KeyRecordKeys(n.profile.Hashid())
+	n.publisher = discovery.NewPublisher(n.table, n.log,
+		discovery.Publication{
+			What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
+			Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
+			Announce: n.announce,
+		},
+		discovery.Publication{
+			What: "key record", Keys: keyRecordKeys[:], Every: keyRecordEvery, Sign: n.keyRecord,
+		})
+	return nil
+}
+
+// Run listens, joins the network, relays, sends and receives until ctx ends. It
+// returns when all its goroutines have, and releases what New made.
+func (n *Node) Run(ctx context.Context) error {
+	if err := listen(n.host, n.addrs, n.asked); err != nil {
+		n.close()
+		return err
+	}
+	n.loadRelays()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	// A neighbour that stopped reading would hold the parts up: connections end first.
+	defer n.close()
+	defer cancel()
+	failed := make(chan error, 1)
+	run := func(part func(context.Context) error) {
+		wg.Go(func() {
+			if err := part(ctx); err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+	}
+	run(n.link.Run)
+	run(n.overlay.Run)
+	run(n.table.Run)
+	run(n.publisher.Run)
+	run(func(ctx context.Context) error { return n.directory.Run(ctx, n.table) })
+	wg.Go(func() { n.messenger.run(ctx) })
+	wg.Go(func() { n.tellRelays(ctx) })
+	wg.Go(func() { n.tend(ctx) })
+
+	n.feed.emit(control.Ready{
+		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
+		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
+	})
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	n.saveRelays()
+	n.leave()
+	return nil
+}
+
+func (n *Node) close() {
+	err := errors.Join(n.topic.Close(), n.table.Close(), n.host.Close())
+	if err != nil {
+		n.log.Debug("closing", "error", err)
+	}
+}
+
+// tend does what is due now and then: it tells the layers that the network has
+// grown, that this node's addresses have changed and that a neighbour has gone,
+// and stores known relays.
+func (n *Node) tend(ctx context.Context) {
+	gone := make(chan peer.ID, connsHigh)
+	notify := &libp2pnetwork.NotifyBundle{DisconnectedF: func(_ libp2pnetwork.Network, c libp2pnetwork.Conn) {
+		select {
+		case gone <- c.RemotePeer():
+		default:
+		}
+	}}
+	n.host.Network().Notify(notify)
+	defer n.host.Network().StopNotify(notify)
+	moved, err := n.host.EventBus().Subscribe(new(event.EvtLocalAddressesUpdated))
+	if err != nil {
+		n.log.Error("changes of address go unnoticed", "error", err)
+		return
+	}
+	defer func() { _ = moved.Close() }()
+	save := time.NewTicker(cacheEvery)
+	defer save.Stop()
+	told := texts(n.published())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.table.Grown():
+			n.directory.Grown()
+			n.publisher.Grown()
+		case <-moved.Out():
+			if now := texts(n.published()); !equal(now, told) {
+				told = now
+				n.publisher.Renew()
+			}
+		case p := <-gone:
+			n.lost(p)
+		case <-save.C:
+			n.saveRelays()
+		}
+	}
+}
+
+// lost has a relay dialled again before it is used again, when its connection
+// broke while none needed to be closed for want of room.
+func (n *Node) lost(p peer.ID) {
+	network := n.host.Network()
+	if network.Connectedness(p) == libp2pnetwork.Connected || len(network.Peers()) >= connsLow {
+		return
+	}
+	if id, ok := dht.NodeID(p); ok {
+		n.directory.Suspect(id)
+	}
+}
+
+// tellRelays emits an event when the number of relays changes.
+func (n *Node) tellRelays(ctx context.Context) {
+	last := control.RelaysChanged{Known: -1}
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+		changed := n.directory.Changed()
+		now := control.RelaysChanged{Known: n.directory.Known(), Usable: len(n.directory.Usable())}
+		if now != last {
+			last = now
+			n.feed.emit(now)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+		pause.Reset(relaysEvery)
+	}
+}
+
+func equal(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func texts(addrs []multiaddr.Multiaddr) []string {
+	list := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		list = append(list, a.String())
+	}
+	return list
+}
+
+// sameButPort reports whether a asks for any port where b names one.
+func sameButPort(a, b multiaddr.Multiaddr) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Protocol().Code != b[i].Protocol().Code {
+			return false
+		}
+		code := a[i].Protocol().Code
+		port := code == multiaddr.P_TCP || code == multiaddr.P_UDP
+		if port && a[i].Value() != "0" || !port && a[i].Value() != b[i].Value() {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,144 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/node/vault"
+)
+
+const (
+	recordsKept = 1024      // key records remembered at once
+	recordFresh = time.Hour // a younger one is used as it is
+
+	recordAgain     = 250 * time.Millisecond // between look-ups of one person, doubling ...
+	recordAgainLast = time.Minute            // ... while nothing is found, up to this
+	recordRefresh   = 2 * time.Second
+
+	bucketRecords = "records" // hashid: key record, as it was signed
+)
+
+// people finds and remembers the key records of other persons. Records are kept
+// from one start to the next, so that a known person is written to at once and
+// an older record is never taken for a newer one.
+//
+// Look-ups leave from this node's own address for now: whoever is asked can tell
+// that this node looks for that hashid.
+type people struct {
+	network [32]byte
+	vault   *vault.Vault
+	get     func(ctx context.Context, keys ...string) ([]byte, error)
+	now     func() time.Time
+
+	mu    sync.Mutex
+	cache *lru.Cache[hashid.ID, *person] // guarded by mu
+}
+
+var errNoRecord = errors.New("no key record of this person is to be found now")
+
+type person struct {
+	record *record.KeyRecord
+	raw    []byte
+	asked  time.Time // the last look-up
+	misses int       // look-ups in vain since the last that was not
+	found  time.Time // the last that brought a record
+}
+
+func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, get func(context.Context, ...string) ([]byte, error)) (*people, error) {
+	cache, err := lru.New[hashid.ID, *person](recordsKept)
+	if err != nil {
+		return nil, err
+	}
+	return &people{network: network, vault: v, get: get, now: now, cache: cache}, nil
+}
+
+// record returns a person's valid key record: the one known, unless it is old or
+// suspect; otherwise it is looked up, ever more rarely while it is not found.
+func (p *people) record(ctx context.Context, id hashid.ID, suspect bool) (*record.KeyRecord, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := p.remembered(id)
+	now := p.now()
+	if who.valid(now) && !suspect && now.Sub(who.found) < recordFresh {
+		return who.record, nil
+	}
+	if now.Sub(who.asked) >= who.pause() {
+		who.asked = now
+		if who.valid(now) { // it will do if nothing newer comes soon
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, recordRefresh)
+			defer cancel()
+		}
+		p.mu.Unlock()
+		raw, err := p.get(ctx, keys(id)...)
+		p.mu.Lock()
+		if err != nil {
+			who.misses++
+		} else {
+			p.learn(id, who, raw, now)
+		}
+	}
+	if !who.valid(now) {
+		return nil, errNoRecord
+	}
+	return who.record, nil
+}
+
+// known returns a person's key record if there is one, without a look-up.
+func (p *people) known(id hashid.ID) *record.KeyRecord {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.remembered(id).record
+}
+
+func keys(id hashid.ID) []string {
+	k := record.KeyRecordKeys(id)
+	return k[:]
+}
+
+func (w *person) valid(now time.Time) bool { return w.record != nil && w.record.CheckTime(now) == nil }
+
+// pause is how long to wait after the last look-up.
+func (w *person) pause() time.Duration { return min(recordAgain<<min(w.misses, 8), recordAgainLast) }
+
+// remembered returns what is known of a person, at first from the vault. Called with mu held.
+func (p *people) remembered(id hashid.ID) *person {
+	if who, ok := p.cache.Get(id); ok {
+		return who
+	}
+	who := &person{}
+	p.cache.Add(id, who)
+	_ = p.vault.View(func(tx *vault.Tx) error {
+		raw, err := tx.Get(bucketRecords, id.String())
+		if err != nil {
+			return err // never met: it is looked up
+		}
+		if rec, err := record.ParseKeyRecord(p.network, raw); err == nil && rec.Hashid() == id {
+			who.record, who.raw = rec, raw
+		}
+		return nil
+	})
+	return who
+}
+
+// learn takes in a record that the table returned, unless a newer one is known.
+// Called with mu held.
+func (p *people) learn(id hashid.ID, who *person, raw []byte, now time.Time) {
+	rec, err := record.ParseKeyRecord(p.network, raw)
+	if err != nil || rec.Hashid() != id || rec.CheckTime(now) != nil {
+		return
+	}
+	who.misses, who.found = 0, now
+	if who.raw != nil && !record.Newer(raw, who.raw) {
+		return
+	}
+	who.record, who.raw = rec, raw
+	// Losing it costs a look-up after the next start, no more.
+	_ = p.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketRecords, id.String(), raw) })
+}

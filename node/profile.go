@@ -1,0 +1,226 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/network"
+	"chatnt/discovery/record"
+	"chatnt/node/contact"
+	"chatnt/node/vault"
+)
+
+// The vault's entries that belong to the profile itself.
+const (
+	bucketProfile = "profile"
+	keyIdentity   = "identity"
+	keyNode       = "node key"
+	keyNetwork    = "network"
+	keyNick       = "nick"
+	keySequence   = "sequence " // followed by what is numbered
+)
+
+// ErrNoNetwork says that a profile belongs to no network yet.
+var ErrNoNetwork = errors.New("this profile has no network yet: run 'chatnt network create NAME' or 'chatnt network join INVITE' first")
+
+// Profile is what a person keeps on disk, opened: an identity, a node key, a
+// network, contacts and unsent messages. One process holds it at a time.
+type Profile struct {
+	vault    *vault.Vault
+	dir      string // "" for a profile that never touches the disk
+	config   config
+	identity *identity
+	nodeKey  ed25519.PrivateKey
+	network  *network.Network // nil until SetNetwork
+}
+
+// OpenProfile opens the profile in dir, and makes it first where there is none.
+// The errors are those of vault.Open, fs errors, or a damaged profile.
+func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
+	if len(passphrase) == 0 {
+		return nil, vault.ErrPassphrase
+	}
+	conf, err := readConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "vault.db")
+	openVault := vault.Open
+	if !vault.Exists(path) {
+		openVault = vault.Create
+	}
+	v, err := openVault(path, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	p := &Profile{vault: v, dir: dir, config: conf}
+	if err := p.load(); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	return p, nil
+}
+
+// Ephemeral makes a profile of a network that is kept in memory only: a new
+// identity and node key, and no contacts.
+func Ephemeral(n *network.Network, listen []string) (*Profile, error) {
+	p := &Profile{vault: vault.Memory(), config: config{Listen: listen}}
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	return p, p.SetNetwork(n, nil)
+}
+
+// load reads the profile's keys, and makes those that are missing.
+func (p *Profile) load() error {
+	return p.vault.Update(func(tx *vault.Tx) error {
+		if err := p.loadIdentity(tx); err != nil {
+			return err
+		}
+		if err := p.loadNodeKey(tx); err != nil {
+			return err
+		}
+		raw, err := tx.Get(bucketProfile, keyNetwork)
+		if errors.Is(err, vault.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if p.network, err = network.Parse(raw); err != nil {
+			return fmt.Errorf("the stored network is damaged: %w", err)
+		}
+		return nil
+	})
+}
+
+func (p *Profile) loadIdentity(tx *vault.Tx) error {
+	raw, err := tx.Get(bucketProfile, keyIdentity)
+	if err == nil {
+		defer clear(raw)
+		p.identity, err = parseIdentity(raw)
+		return err
+	}
+	if !errors.Is(err, vault.ErrNotFound) {
+		return err
+	}
+	if p.identity, err = newIdentity(); err != nil {
+		return err
+	}
+	raw = p.identity.append(nil)
+	defer clear(raw)
+	return tx.Put(bucketProfile, keyIdentity, raw)
+}
+
+func (p *Profile) loadNodeKey(tx *vault.Tx) error {
+	seed, err := tx.Get(bucketProfile, keyNode)
+	if errors.Is(err, vault.ErrNotFound) {
+		seed = make([]byte, ed25519.SeedSize)
+		_, _ = rand.Read(seed)
+		err = tx.Put(bucketProfile, keyNode, seed)
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(seed)
+	if len(seed) != ed25519.SeedSize {
+		return errors.New("the stored node key is damaged")
+	}
+	p.nodeKey = ed25519.NewKeyFromSeed(seed)
+	return nil
+}
+
+// Close lets go of the profile. Twice is harmless.
+func (p *Profile) Close() error { return p.vault.Close() }
+
+// Hashid is the profile's identity.
+func (p *Profile) Hashid() hashid.ID { return p.identity.hashid() }
+
+// Node is the id of the profile's node.
+func (p *Profile) Node() hashid.NodeID { return hashid.OfNode(p.nodePublic()) }
+
+func (p *Profile) nodePublic() ed25519.PublicKey { return p.nodeKey.Public().(ed25519.PublicKey) }
+
+// Network is the profile's network, nil if it has none yet.
+func (p *Profile) Network() *network.Network { return p.network }
+
+// Listen is where the profile's node listens unless told otherwise, as
+// multiaddrs; empty for the default.
+func (p *Profile) Listen() []string { return p.config.Listen }
+
+// SetNetwork stores the profile's network, and with it the addresses to listen
+// on if any are given.
+func (p *Profile) SetNetwork(n *network.Network, listen []string) error {
+	raw, err := n.Append(nil)
+	if err != nil {
+		return err
+	}
+	if len(listen) > 0 {
+		p.config.Listen = listen
+		if err := writeConfig(p.dir, p.config); err != nil {
+			return err
+		}
+	}
+	if err := p.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketProfile, keyNetwork, raw) }); err != nil {
+		return err
+	}
+	p.network = n
+	return nil
+}
+
+// Introduce makes a person a contact under a local name without a request, for
+// two people who know of each other already. Both must be introduced, before
+// their nodes are made.
+func (p *Profile) Introduce(id hashid.ID, name string) error {
+	who := contact.Contact{Hashid: id, Name: name, State: contact.Accepted, Since: time.Now()}
+	if err := contact.New(nil, nil).CheckName(name, id); err != nil {
+		return err
+	}
+	return p.vault.Update(func(tx *vault.Tx) error { return storeContact(tx, who) })
+}
+
+// nextSequence returns, and remembers, the sequence of a record to be signed now.
+func (p *Profile) nextSequence(what string, now time.Time) (uint64, error) {
+	var next uint64
+	err := p.vault.Update(func(tx *vault.Tx) error {
+		var last uint64
+		raw, err := tx.Get(bucketProfile, keySequence+what)
+		switch {
+		case err == nil && len(raw) == 8:
+			last = binary.BigEndian.Uint64(raw)
+		case err != nil && !errors.Is(err, vault.ErrNotFound):
+			return err
+		}
+		next = record.NextSequence(last, now)
+		return tx.Put(bucketProfile, keySequence+what, binary.BigEndian.AppendUint64(nil, next))
+	})
+	return next, err
+}
+
+// nick returns what the person calls itself to others; it may be empty.
+func (p *Profile) nick() (string, error) {
+	var nick string
+	err := p.vault.View(func(tx *vault.Tx) error {
+		raw, err := tx.Get(bucketProfile, keyNick)
+		if errors.Is(err, vault.ErrNotFound) {
+			return nil
+		}
+		nick = string(raw)
+		return err
+	})
+	return nick, err
+}
+
+func (p *Profile) setNick(nick string) error {
+	return p.vault.Update(func(tx *vault.Tx) error {
+		if nick == "" {
+			return tx.Delete(bucketProfile, keyNick)
+		}
+		return tx.Put(bucketProfile, keyNick, []byte(nick))
+	})
+}

@@ -1,0 +1,191 @@
+package node
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+
+	"chatnt/discovery/dht"
+	"chatnt/discovery/gossip"
+	"chatnt/discovery/network"
+	"chatnt/discovery/record"
+	"chatnt/node/vault"
+	"chatnt/overlay/onion"
+)
+
+type onionPacket = onion.Packet
+
+// published returns the addresses that others may be told of.
+func (n *Node) published() []multiaddr.Multiaddr {
+	return dialable(n.host.Addrs(), n.profile.Network().Public, record.MaxAddrs)
+}
+
+// descriptor signs this node's relay descriptor as it is now.
+func (n *Node) descriptor(now time.Time, leaving bool) ([]byte, error) {
+	sequence, err := n.profile.nextSequence("node", now)
+	if err != nil {
+		return nil, err
+	}
+	d := &record.Descriptor{
+		Node:     [32]byte(n.profile.nodePublic()),
+		Sequence: sequence,
+		Expires:  now.Add(record.DescriptorLifetime),
+	}
+	first, keys, err := n.overlay.Keys(now)
+	if err != nil {
+		return nil, err
+	}
+	d.FirstEpoch = first
+	for i, key := range keys {
+		d.Keys[i] = key
+	}
+	if leaving {
+		d.Flags = record.FlagWithdrawn
+	} else if d.Addrs = n.published(); len(d.Addrs) > 0 {
+		d.Flags = record.FlagRelay
+	}
+	return d.Sign(n.profile.Network().ID(), n.profile.nodeKey)
+}
+
+// keyRecord signs this person's key record as it is now.
+func (n *Node) keyRecord(now time.Time) ([]byte, error) {
+	sequence, err := n.profile.nextSequence("person", now)
+	if err != nil {
+		return nil, err
+	}
+	id := n.profile.identity
+	return id.keyRecord(n.inbox(), sequence, now).Sign(n.profile.Network().ID(), id.sign)
+}
+
+func (n *Node) announce(ctx context.Context, descriptor []byte) {
+	if err := n.topic.Publish(ctx, descriptor); err != nil {
+		n.log.Debug("the descriptor could not be announced", "error", err)
+	}
+}
+
+// judge takes in a descriptor that came by gossip.
+func (n *Node) judge(data []byte) gossip.Verdict {
+	fresh, err := n.directory.Learn(data)
+	switch {
+	case record.IsForged(err):
+		return gossip.Reject
+	case fresh && err == nil:
+		return gossip.Accept
+	}
+	return gossip.Ignore
+}
+
+// leave tells others that this node offers nothing any more. It must not hold
+// up the end: whoever does not hear of it finds out by dialling.
+func (n *Node) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	now := time.Now()
+	withdrawn, err := n.descriptor(now, true)
+	if err != nil {
+		n.log.Error("signing failed", "what", "withdrawal", "error", err)
+		return
+	}
+	n.announce(ctx, withdrawn)
+	if _, err := n.table.Put(ctx, record.DescriptorKey(n.profile.Node()), withdrawn); err != nil {
+		n.log.Debug("the withdrawal was not stored", "error", err)
+	}
+}
+
+// bucketRelays holds the descriptors of relays in use, for the next start.
+const bucketRelays = "relays"
+
+func (n *Node) saveRelays() {
+	relays := n.directory.Snapshot(cachedRelays)
+	if len(relays) == 0 {
+		return // rather old ones than none
+	}
+	err := n.profile.vault.Update(func(tx *vault.Tx) error {
+		for i := range cachedRelays {
+			key := strconv.Itoa(i)
+			if i >= len(relays) {
+				if err := tx.Delete(bucketRelays, key); err != nil {
+					return err
+				}
+			} else if err := tx.Put(bucketRelays, key, relays[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		n.log.Error("known relays could not be stored", "error", err)
+	}
+}
+
+func (n *Node) storedRelays() []*record.Descriptor {
+	var relays []*record.Descriptor
+	_ = n.profile.vault.View(func(tx *vault.Tx) error {
+		return tx.ForEach(bucketRelays, func(_ string, raw []byte) error {
+			if d, err := record.ParseDescriptor(n.profile.Network().ID(), raw); err == nil {
+				relays = append(relays, d)
+			}
+			return nil
+		})
+	})
+	return relays
+}
+
+// loadRelays gives the directory what the last run knew and is still valid.
+func (n *Node) loadRelays() {
+	err := n.profile.vault.View(func(tx *vault.Tx) error {
+		return tx.ForEach(bucketRelays, func(_ string, raw []byte) error {
+			_, _ = n.directory.Learn(raw) // expired by now, perhaps
+			return nil
+		})
+	})
+	if err != nil {
+		n.log.Error("known relays could not be read", "error", err)
+	}
+}
+
+// bootstrapPeers returns whom to dial to join the network: relays known from
+// before, also those whose descriptor has expired, then those of the invite.
+func (n *Node) bootstrapPeers() []peer.AddrInfo {
+	var infos []peer.AddrInfo
+	for _, d := range n.storedRelays() {
+		if info, err := dht.AddrInfo(d); err == nil {
+			infos = append(infos, info)
+		}
+	}
+	invited, err := peer.AddrInfosFromP2pAddrs(n.profile.Network().Bootstrap...)
+	if err != nil {
+		n.log.Error("the invite's addresses are unusable", "error", err)
+	}
+	return append(infos, invited...)
+}
+
+// Invite returns this network with addresses by which others can join now: this
+// node's own, and those of other relays.
+func (n *Node) Invite() (string, error) {
+	invited := *n.profile.Network()
+	own, err := n.profile.withPeerID(dialable(n.host.Addrs(), invited.Public, maxInviteAddrs))
+	if err != nil {
+		return "", err
+	}
+	addrs := own
+	for _, d := range n.directory.Usable() {
+		info, err := dht.AddrInfo(d)
+		if err != nil || len(info.Addrs) == 0 || len(addrs) >= network.MaxBootstrap {
+			continue
+		}
+		info.Addrs = info.Addrs[:1]
+		full, err := peer.AddrInfoToP2pAddrs(&info)
+		if err != nil {
+			return "", err
+		}
+		addrs = append(addrs, full...)
+	}
+	if len(addrs) > 0 {
+		invited.Bootstrap = addrs
+	}
+	return (&network.Invite{Network: &invited}).Text()
+}

@@ -1,0 +1,258 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/node/contact"
+	"chatnt/node/control"
+	"chatnt/node/message"
+	"chatnt/node/vault"
+)
+
+// mailboxPut is the service that takes sealed frames for this person, until
+// mailboxes at other nodes do. What it answers does not depend on who wrote.
+//
+//	offset  size  field
+//	0       32    mailbox: the recipient's hashid
+//	32      3200  sealed frame
+func (m *messenger) mailboxPut(body []byte) []byte {
+	if len(body) != len(hashid.ID{})+frameSize {
+		return []byte{putUnknown}
+	}
+	if hashid.ID(body[:len(hashid.ID{})]) != m.profile.Hashid() {
+		return []byte{putUnknown}
+	}
+	select {
+	case m.inbox <- append([]byte(nil), body[len(hashid.ID{}):]...):
+		return []byte{putStored}
+	default:
+		return []byte{putFull}
+	}
+}
+
+// receive opens and takes in frames one at a time until ctx ends.
+func (m *messenger) receive(ctx context.Context) {
+	for {
+		if m.feed.room(ctx) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case frame := <-m.inbox:
+			from, msg, err := open(m.network, m.profile.identity, frame)
+			if err != nil {
+				m.log.Debug("a frame came that does not open")
+				continue
+			}
+			m.take(from, msg)
+		}
+	}
+}
+
+// take handles one message of a person.
+func (m *messenger) take(from hashid.ID, msg *message.Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.conversations[from]
+	if _, known := m.book.Contact(from); known && c == nil {
+		c = m.conversation(from)
+	}
+	if c == nil {
+		// A stranger: only a request makes a conversation, and only one that
+		// is taken in stays.
+		if msg.Kind != message.Request {
+			return
+		}
+		c = newConversation(numbering{Peer: from, Stream: uint64(time.Now().UnixNano()), Next: 1})
+	}
+	if msg.Kind == message.Receipt {
+		if msg.Stream == c.Stream && msg.Sequence < c.Next {
+			m.acknowledged(c, msg.Sequence)
+		}
+		return
+	}
+	if !c.expects(msg) {
+		if msg.Stream == c.TheirStream && msg.Sequence <= c.Received {
+			m.acknowledge(c) // its receipt may have been lost
+		}
+		return
+	}
+	c.early[msg.Sequence] = msg
+	m.takeInOrder(c)
+}
+
+// expects tells whether msg may be held for its turn, and moves on to a new
+// stream, or past what the other side has given up, as msg says.
+func (c *conversation) expects(msg *message.Message) bool {
+	switch {
+	case msg.Stream < c.TheirStream:
+		return false // from before the other side started afresh
+	case msg.Stream > c.TheirStream:
+		c.TheirStream, c.Received = msg.Stream, msg.Base-1
+		clear(c.early)
+		c.Parts = nil
+	case msg.Base-1 > c.Received:
+		c.Received = msg.Base - 1
+		c.Parts = nil
+	}
+	return msg.Sequence > c.Received && msg.Sequence <= c.Received+window
+}
+
+// takeInOrder takes in what has its turn. Called with mu held.
+func (m *messenger) takeInOrder(c *conversation) {
+	took := false
+	for {
+		msg := c.early[c.Received+1]
+		if msg == nil {
+			break
+		}
+		delete(c.early, msg.Sequence)
+		if !m.takeNext(c, msg) {
+			break
+		}
+		took = true
+	}
+	if took {
+		m.acknowledge(c)
+	}
+}
+
+// acknowledge asks the conversation's sender for a receipt, if the other side
+// is to have one: a stranger learns nothing before its request is accepted.
+// Called with mu held.
+func (m *messenger) acknowledge(c *conversation) {
+	if who, ok := m.book.Contact(c.Peer); ok && who.State != contact.Requested {
+		c.receiptDue = true
+		m.wake(c)
+	}
+}
+
+// takeNext takes in the next message in order and reports whether it did: what
+// is not taken in is not acknowledged, and comes again. Called with mu held.
+func (m *messenger) takeNext(c *conversation, msg *message.Message) bool {
+	who, known := m.book.Contact(c.Peer)
+	switch msg.Kind {
+	case message.Text:
+		return known && who.State == contact.Accepted && m.takeText(c, who, msg)
+	case message.Request:
+		return m.takeRequest(c, who, known, msg)
+	case message.Accept, message.Reject:
+		return m.takeAnswer(c, who, known, msg)
+	}
+	return false
+}
+
+// commit stores that the conversation has come one message further, together
+// with what also does. Called with mu held.
+func (m *messenger) commit(next numbering, also func(*vault.Tx) error) bool {
+	err := m.profile.vault.Update(func(tx *vault.Tx) error {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		return store(tx, bucketConversations, next.Peer.String(), next)
+	})
+	if err != nil {
+		m.log.Error("a message could not be stored and will be asked for again", "error", err)
+	}
+	return err == nil
+}
+
+func (m *messenger) takeText(c *conversation, who contact.Contact, msg *message.Message) bool {
+	next := c.numbering
+	next.Received = msg.Sequence
+	if msg.Part == 0 || next.PartID != msg.ID {
+		next.PartID, next.Parts = msg.ID, nil
+	}
+	next.Parts = append(next.Parts[:len(next.Parts):len(next.Parts)], msg.Text...)
+	whole := msg.Part == msg.Parts-1
+	text := next.Parts
+	if whole {
+		next.PartID, next.Parts = message.ID{}, nil
+	}
+	if !m.commit(next, nil) {
+		return false
+	}
+	c.numbering = next
+	if whole {
+		m.feed.emit(control.MessageReceived{ID: msg.ID.String(), From: c.Peer.String(), Name: who.Name, Text: string(text), At: msg.At})
+	}
+	return true
+}
+
+// takeRequest handles a request: it is news from a stranger, agreement from
+// somebody who was asked as well, and repeated by a contact that lost its memory.
+func (m *messenger) takeRequest(c *conversation, who contact.Contact, known bool, msg *message.Message) bool {
+	next := c.numbering
+	next.Received = msg.Sequence
+	if known && who.State == contact.Rejected {
+		return false // silence
+	}
+	if known {
+		if !m.commit(next, nil) {
+			return false
+		}
+		c.numbering = next
+		who.Nick, who.State = msg.Nick, contact.Accepted
+		nick, err := m.profile.nick()
+		if err == nil {
+			err = m.become(who, &outgoing{Kind: message.Accept, ID: message.NewID(), Parts: 1, Nick: nick})
+		}
+		if err != nil {
+			m.log.Error("a request could not be answered", "error", err)
+		}
+		return true
+	}
+	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: time.Now()}
+	if err := m.book.Ask(asking); err != nil {
+		m.log.Debug("a request was left out", "error", err)
+		return false
+	}
+	if !m.commit(next, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
+		return false
+	}
+	c.numbering = next
+	m.conversations[c.Peer] = c
+	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Text: asking.Text})
+	return true
+}
+
+// takeAnswer handles the answer to a request of this person's.
+func (m *messenger) takeAnswer(c *conversation, who contact.Contact, known bool, msg *message.Message) bool {
+	if !known {
+		return false
+	}
+	next := c.numbering
+	next.Received = msg.Sequence
+	news := who.State == contact.Requested
+	if news {
+		who.State, who.Since = contact.Rejected, time.Now()
+		if msg.Kind == message.Accept {
+			who.State, who.Nick = contact.Accepted, msg.Nick
+		}
+	}
+	if !m.commit(next, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
+		return false
+	}
+	c.numbering = next
+	if !news {
+		return true
+	}
+	m.book.Put(who)
+	m.feed.emit(control.ContactChanged{Hashid: c.Peer.String(), Local: who.Name, State: string(who.State)})
+	var done []*outgoing
+	for _, item := range c.outbox {
+		if item.Kind == message.Request || who.State == contact.Rejected {
+			done = append(done, item)
+		}
+	}
+	if len(done) > 0 {
+		m.settle(c, done, control.Failed, "the contact said no") // requests are settled without a word
+	}
+	m.wake(c)
+	return true
+}

@@ -1,0 +1,93 @@
+package vault
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"runtime/debug"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+const (
+	version = 1
+
+	saltSize   = 16
+	masterSize = 32
+
+	saltAt     = 1
+	nonceAt    = saltAt + saltSize
+	masterAt   = nonceAt + chacha20poly1305.NonceSizeX
+	sumAt      = masterAt + masterSize + chacha20poly1305.Overhead
+	headerSize = sumAt + sha256.Size
+
+	// Argon2id, fixed by version 1.
+	kdfPasses = 3
+	kdfMemory = 64 << 10 // KiB
+	kdfLanes  = 1
+)
+
+// appendHeader appends a header that seals master under passphrase.
+func appendHeader(b, passphrase, master []byte) []byte {
+	start := len(b)
+	b = append(b, version)
+	b = append(b, random(saltSize)...)
+	aad := bytes.Clone(b[start:])
+
+	key := passphraseKey(passphrase, aad[saltAt:])
+	defer clear(key)
+	aead := newAEAD(key)
+
+	nonce := random(aead.NonceSize())
+	b = append(b, nonce...)
+	b = aead.Seal(b, nonce, master, aad)
+	sum := sha256.Sum256(b[start:])
+	return append(b, sum[:]...)
+}
+
+// checkHeader tells, without a passphrase, whether h is a header that openHeader reads.
+func checkHeader(h []byte) error {
+	if len(h) < 1+sha256.Size {
+		return damaged("the header is cut short")
+	}
+	body, sum := h[:len(h)-sha256.Size], h[len(h)-sha256.Size:]
+	if got := sha256.Sum256(body); !bytes.Equal(got[:], sum) {
+		return damaged("the header does not match its hash")
+	}
+	switch {
+	case h[0] > version:
+		return fmt.Errorf("%w (version %d, this program reads %d)", ErrVersion, h[0], version)
+	case h[0] != version, len(h) != headerSize:
+		return damaged("the header is not of this version")
+	}
+	return nil
+}
+
+// openHeader returns the master key. The header has passed checkHeader.
+func openHeader(h, passphrase []byte) ([]byte, error) {
+	key := passphraseKey(passphrase, h[saltAt:nonceAt])
+	defer clear(key)
+	master, err := newAEAD(key).Open(nil, h[nonceAt:masterAt], h[masterAt:sumAt], h[:nonceAt])
+	if err != nil {
+		return nil, ErrPassphrase
+	}
+	return master, nil
+}
+
+// passphraseKey stretches a passphrase into the key that seals the master key.
+func passphraseKey(passphrase, salt []byte) []byte {
+	key := argon2.IDKey(passphrase, salt, kdfPasses, kdfMemory, kdfLanes, chacha20poly1305.KeySize)
+	// The 64 MiB are garbage now, and the collector would let them stand for
+	// minutes in a process that otherwise needs less than that.
+	debug.FreeOSMemory()
+	return key
+}
+
+// random returns n random bytes. crypto/rand never fails.
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
