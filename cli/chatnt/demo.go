@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/multiformats/go-multiaddr"
+	"github.com/spf13/cobra"
+
+	"chatnt/cli/repl"
+	"chatnt/discovery/network"
+	"chatnt/node"
+	"chatnt/node/control"
+)
+
+const (
+	demoNodes  = 8
+	demoListen = "/ip4/127.0.0.1/tcp/0"
+
+	// scriptWait is how long a script's messages may take to be answered.
+	scriptWait = 10 * time.Second
+)
+
+func newDemo(std stdio) *cobra.Command {
+	var (
+		asJSON bool
+		script string
+		data   string
+	)
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Try it: eight nodes on this machine, and a prompt",
+		Long: `Run a private network of eight nodes on this machine, inside one process, with a
+prompt as alice. Bob is a contact who echoes. Everything is real but that nothing
+leaves this machine and nothing is kept.`,
+		Example: `  chatnt demo
+  > @bob hello`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d := &demo{std: std, asJSON: asJSON}
+			if script != "" {
+				raw, err := os.ReadFile(script)
+				if err != nil {
+					return usageError{fmt.Errorf("the script cannot be read: %w", err)}
+				}
+				d.script = strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n")
+				d.scripted = true
+			}
+			return d.run(cmd.Context())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "commands on standard input and events on standard output, one JSON object a line")
+	cmd.Flags().StringVar(&script, "script", "", "file with the commands to carry out, a line each; ends when its messages are answered")
+	cmd.Flags().StringVar(&data, "data", "", "ignored: a demo keeps nothing")
+	return cmd
+}
+
+type demo struct {
+	std      stdio
+	asJSON   bool
+	scripted bool
+	script   []string
+}
+
+// run starts the nodes and hands alice's to the person.
+func (d *demo) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	nodes, err := demoNetwork()
+	if err != nil {
+		return err
+	}
+	alice, bob := nodes[0], nodes[1]
+	failed := make(chan error, len(nodes))
+	for _, n := range nodes[1:] {
+		wg.Go(func() {
+			if err := n.Run(ctx); err != nil {
+				failed <- err
+				cancel()
+			}
+		})
+	}
+	for _, n := range nodes[2:] {
+		wg.Go(func() { ignoreEvents(ctx, n) })
+	}
+	wg.Go(func() { echo(ctx, bob) })
+	err = runNode(ctx, alice, func(ctx context.Context) error { return d.talk(ctx, alice) })
+	cancel()
+	select {
+	case broken := <-failed:
+		return errors.Join(err, broken)
+	default:
+		return err
+	}
+}
+
+// demoNetwork assembles the nodes of a new private network on loopback, alice's
+// and bob's first. All but the last know where the last will listen, as if they
+// had its invite.
+func demoNetwork() ([]*node.Node, error) {
+	net, err := network.New("demo", 3, false)
+	if err != nil {
+		return nil, err
+	}
+	listen, err := node.ParseListen(demoListen)
+	if err != nil {
+		return nil, err
+	}
+	fixed, err := node.FixPorts([]multiaddr.Multiaddr{listen})
+	if err != nil {
+		return nil, err
+	}
+	last, err := node.Ephemeral(net, []string{fixed[0].String()})
+	if err != nil {
+		return nil, err
+	}
+	if net.Bootstrap, err = last.BootstrapAddrs(fixed, false); err != nil {
+		return nil, err
+	}
+	var profiles []*node.Profile
+	for range demoNodes - 1 {
+		p, err := node.Ephemeral(net, []string{demoListen})
+		if err != nil {
+			return nil, err
+		}
+		profiles = append(profiles, p)
+	}
+	alice, bob := profiles[0], profiles[1]
+	if err := errors.Join(alice.Introduce(bob.Hashid(), "bob"), bob.Introduce(alice.Hashid(), "alice")); err != nil {
+		return nil, err
+	}
+	var nodes []*node.Node
+	for _, p := range append(profiles, last) {
+		n, err := node.New(node.Config{Profile: p, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}
+
+func ignoreEvents(ctx context.Context, n *node.Node) {
+	for {
+		if _, err := n.Next(ctx); err != nil {
+			return
+		}
+	}
+}
+
+// echo is bob: he repeats what he is told.
+func echo(ctx context.Context, bob *node.Node) {
+	for {
+		e, err := bob.Next(ctx)
+		if err != nil {
+			return
+		}
+		if m, ok := e.(control.MessageReceived); ok {
+			if _, err := bob.Send(m.From, m.Text); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// talk connects alice with the person or the script.
+func (d *demo) talk(ctx context.Context, alice *node.Node) error {
+	switch {
+	case d.scripted:
+		return d.play(ctx, alice)
+	case d.asJSON:
+		return control.Drive(ctx, alice, d.std.in, d.std.out)
+	}
+	return repl.Run(ctx, alice, d.std.in, d.std.out)
+}
+
+// play carries out a script, a line when the one before has been carried out,
+// and waits at the end until bob has answered every text.
+func (d *demo) play(ctx context.Context, alice *node.Node) error {
+	w := control.NewWriter(d.std.out)
+	show := func(text string) error {
+		if text == "" {
+			return nil
+		}
+		_, err := fmt.Fprintln(d.std.out, text)
+		return err
+	}
+	tell := func(e control.Event) error {
+		if d.asJSON {
+			return w.Event(e)
+		}
+		return show(repl.Event(e))
+	}
+	s := control.NewSession(alice)
+	waiting := 0 // for echoes
+	line := 0
+	deadline := time.NewTimer(time.Hour)
+	defer deadline.Stop()
+	ready := false
+	for {
+		for ready && line < len(d.script) && !s.Over() {
+			text := d.script[line]
+			line++
+			if strings.TrimSpace(text) == "" {
+				continue
+			}
+			result, err := s.Execute(text)
+			if _, sent := result.(control.Stored); sent {
+				waiting++
+			}
+			if d.asJSON {
+				if err != nil {
+					err = w.Error(text, err)
+				} else {
+					err = w.Done(text, result)
+				}
+			} else {
+				if err != nil {
+					err = show("error: " + err.Error())
+				} else {
+					err = show(repl.Result(result))
+				}
+			}
+			if err != nil {
+				return err
+			}
+			deadline.Reset(scriptWait)
+		}
+		if ready && (waiting == 0 || s.Over()) {
+			return nil
+		}
+		e, err := nextBefore(ctx, alice, deadline)
+		if err != nil {
+			return err
+		}
+		if err := tell(e); err != nil {
+			return err
+		}
+		switch e.(type) {
+		case control.Ready:
+			ready = true
+		case control.MessageReceived:
+			waiting--
+		}
+	}
+}
+
+// nextBefore waits for an event until a deadline fires.
+func nextBefore(ctx context.Context, n *node.Node, deadline *time.Timer) (control.Event, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	late := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-deadline.C:
+			close(late)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	e, err := n.Next(ctx)
+	cancel()
+	<-done
+	select {
+	case <-late:
+		return nil, fmt.Errorf("a message of the script was not answered within %v", scriptWait)
+	default:
+		return e, err
+	}
+}

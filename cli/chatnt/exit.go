@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+
+	"chatnt/discovery/network"
+	"chatnt/node"
+	"chatnt/node/vault"
+)
+
+// The exit codes of the contract.
+const (
+	exitDone        = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitNoNetwork   = 4
+	exitPassphrase  = 5
+	exitInterrupted = 130
+)
+
+// usageError is a command line that does not parse.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// exitCode maps an error to the exit code of the contract, here and nowhere else.
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, network.ErrVersion), errors.Is(err, network.ErrExpired):
+		return exitError // the invite is well written, but of no use
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, node.ErrNoNetwork):
+		return exitNoNetwork
+	case errors.Is(err, vault.ErrPassphrase):
+		return exitPassphrase
+	}
+	return exitError
+}

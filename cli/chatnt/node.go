@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"chatnt/cli/repl"
+	"chatnt/node"
+	"chatnt/node/control"
+)
+
+// stopWithin is how long a node may take to end in order before it is left to
+// the end of the process: everything that must last is on disk already.
+const stopWithin = 2500 * time.Millisecond
+
+type nodeFlags struct {
+	common
+	listen                   []string
+	asJSON, headless, forget bool
+}
+
+func newNode(std stdio) *cobra.Command {
+	f := &nodeFlags{common: common{std: std}}
+	cmd := &cobra.Command{
+		Use:   "node",
+		Short: "Run the node and its prompt",
+		Long: `Run the node. It relays for others while it runs. In a terminal it has a prompt;
+/help lists the commands there.`,
+		Example: `  chatnt node
+  chatnt node --listen /ip4/0.0.0.0/tcp/4001
+  echo '/msg bob hello' | chatnt node --json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := parseListen(f.listen); err != nil {
+				return err
+			}
+			return f.run(cmd.Context())
+		},
+	}
+	f.flags(cmd)
+	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be repeated")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "commands on standard input and events on standard output, one JSON object a line")
+	cmd.Flags().BoolVar(&f.headless, "headless", false, "ignore standard input")
+	cmd.Flags().BoolVar(&f.forget, "ephemeral", false, "a new identity that never touches the disk, in the profile's network")
+	return cmd
+}
+
+func (f *nodeFlags) run(ctx context.Context) (err error) {
+	p, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if p.Network() == nil {
+		if err := f.firstRun(p); err != nil {
+			return err
+		}
+	}
+	dir, err := f.dir()
+	if err != nil {
+		return err
+	}
+	if f.forget {
+		kept := p
+		if p, err = node.Ephemeral(kept.Network(), nil); err != nil {
+			return err
+		}
+		if err := kept.Close(); err != nil {
+			return err
+		}
+		dir = ""
+	}
+	log := slog.New(slog.NewTextHandler(f.std.err, &slog.HandlerOptions{Level: slog.LevelError}))
+	n, err := node.New(node.Config{Profile: p, Listen: f.listen, Log: log})
+	if err != nil {
+		return err
+	}
+	return runNode(ctx, n, func(ctx context.Context) error {
+		if dir != "" {
+			stop := f.serveSocket(ctx, n, dir, log)
+			defer stop()
+		}
+		return f.talk(ctx, n)
+	})
+}
+
+// serveSocket opens the control socket; the node runs without one if that fails.
+func (f *nodeFlags) serveSocket(ctx context.Context, n *node.Node, dir string, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := control.Listen(ctx, n, dir); err != nil {
+			log.Error("other commands cannot reach this node", "error", err)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// talk connects the node with whoever drives it, until that one has finished.
+func (f *nodeFlags) talk(ctx context.Context, n *node.Node) error {
+	switch {
+	case f.asJSON && f.headless:
+		return control.Drive(ctx, n, nil, f.std.out)
+	case f.asJSON:
+		return control.Drive(ctx, n, f.std.in, f.std.out)
+	case f.headless:
+		return repl.Run(ctx, n, nil, f.std.out)
+	}
+	return repl.Run(ctx, n, f.std.in, f.std.out)
+}
+
+// runNode runs a node for as long as talk does, and waits for its end.
+func runNode(ctx context.Context, n *node.Node, talk func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ran, talked := make(chan error, 1), make(chan error, 1)
+	go func() { ran <- n.Run(ctx) }()
+	go func() { talked <- talk(ctx) }()
+	var err error
+	select {
+	case err = <-ran:
+		return err
+	case err = <-talked:
+	case <-ctx.Done():
+	}
+	cancel()
+	select {
+	case failed := <-ran:
+		return errors.Join(err, failed)
+	case <-time.After(stopWithin):
+		return err
+	}
+}
+
+// firstRun asks a person at a terminal for the network that a new profile lacks.
+func (f *nodeFlags) firstRun(p *node.Profile) error {
+	if f.asJSON || f.headless || !term.IsTerminal(int(f.std.in.Fd())) || !term.IsTerminal(int(f.std.out.Fd())) {
+		return node.ErrNoNetwork
+	}
+	fmt.Fprint(f.std.out, "This profile has no network yet. Paste an invite: ")
+	text, err := repl.Ask(f.std.in)
+	if err != nil || text == "" {
+		return node.ErrNoNetwork
+	}
+	invite, err := parseNetworkInvite(text)
+	if err != nil {
+		return err
+	}
+	if invite.Network.Hops < 3 {
+		if err := f.confirmHops(invite.Network); err != nil {
+			return err
+		}
+	}
+	return p.SetNetwork(invite.Network, nil)
+}
