@@ -1,0 +1,130 @@
+package repl
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"chatnt/node/control"
+)
+
+// Event returns an event as a person reads it, or "" if a person need not be
+// told. Everything that others chose is cleaned.
+func Event(e control.Event) string {
+	switch e := e.(type) {
+	case control.Ready:
+		return fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Clean(e.Network), e.Hashid)
+	case control.MessageReceived:
+		return fmt.Sprintf("[%s] %s: %s", clock(e.At), Clean(e.Name), Clean(e.Text))
+	case control.RequestReceived:
+		line := fmt.Sprintf("%s (%s) asks to become a contact: /accept %s or /reject %s", named(e.Nick), e.From, e.From, e.From)
+		if e.Text != "" {
+			line += "\n  they say: " + Clean(e.Text)
+		}
+		return line
+	case control.ContactChanged:
+		switch e.State {
+		case "requested":
+			return fmt.Sprintf("Asked %s to become a contact.", Clean(e.Local))
+		case "accepted":
+			return fmt.Sprintf("%s is a contact now: @%s TEXT writes to them.", Clean(e.Local), Clean(e.Local))
+		}
+		return fmt.Sprintf("%s: %s.", Clean(e.Local), e.State)
+	case control.StatusChanged:
+		return status(e)
+	}
+	return ""
+}
+
+func status(e control.StatusChanged) string {
+	mark := e.ID[:min(8, len(e.ID))]
+	switch {
+	case e.State == control.Queued && e.Reason == "":
+		return "" // the line that was typed says as much
+	case e.Reason != "":
+		return fmt.Sprintf("  (%s %s: %s)", mark, e.State, e.Reason)
+	}
+	return fmt.Sprintf("  (%s %s)", mark, e.State)
+}
+
+func named(nick string) string {
+	if cleaned := Clean(nick); strings.TrimSpace(cleaned) != "" {
+		return cleaned
+	}
+	return "Somebody"
+}
+
+func clock(t time.Time) string { return t.Local().Format("15:04") }
+
+// Result returns the result of a command as a person reads it.
+func Result(result any) string {
+	var b strings.Builder
+	switch r := result.(type) {
+	case control.Help:
+		for _, c := range r.Commands {
+			fmt.Fprintf(&b, "%-36s %s\n", c.Usage, c.Help)
+		}
+	case control.ID:
+		fmt.Fprintf(&b, "hashid  %s\nnode    %s\n", r.Hashid, r.Node)
+	case control.Nick:
+		fmt.Fprintf(&b, "You call yourself %q.\n", Clean(r.Nick))
+	case control.Invite:
+		fmt.Fprintln(&b, r.Invite)
+	case control.Contacts:
+		for _, c := range r.Contacts {
+			fmt.Fprintf(&b, "%-16s %-9s %s\n", Clean(c.Name), c.State, c.Hashid)
+		}
+		empty(&b, "You have no contacts yet: /add HASHID NAME asks somebody.")
+	case control.Requests:
+		for _, q := range r.Requests {
+			fmt.Fprintf(&b, "%s %s %s\n", q.From, named(q.Name), Clean(q.Text))
+		}
+		empty(&b, "Nobody waits for your answer.")
+	case control.Stored:
+		fmt.Fprintf(&b, "  (%s queued)\n", r.ID[:min(8, len(r.ID))])
+	case control.Conversation:
+		fmt.Fprintf(&b, "What you type goes to %s now; /close ends that.\n", Clean(r.Name))
+	case control.Peers:
+		fmt.Fprintf(&b, "%d relays known, %d usable now\n", r.Known, r.Usable)
+		for _, id := range r.Relays {
+			fmt.Fprintln(&b, id)
+		}
+	case control.Path:
+		fmt.Fprintf(&b, "message  %s\n", r.ID)
+		for i, id := range r.Relays {
+			fmt.Fprintf(&b, "relay %d  %s\n", i+1, id)
+		}
+		fmt.Fprintf(&b, "end      %s\n", r.End)
+	case control.Status:
+		b.WriteString(Status(r))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func empty(b *strings.Builder, otherwise string) {
+	if b.Len() == 0 {
+		b.WriteString(otherwise)
+	}
+}
+
+// Status returns how a node is doing as a person reads it.
+func Status(s control.Status) string {
+	var b strings.Builder
+	kind := "private"
+	if s.Public {
+		kind = "public"
+	}
+	fmt.Fprintf(&b, "hashid       %s\nnode         %s\n", s.Hashid, s.Node)
+	fmt.Fprintf(&b, "network      %s (%s, %d hops)\n", Clean(s.Network), kind, s.Hops)
+	for _, a := range s.Listen {
+		fmt.Fprintf(&b, "listening    %s\n", a)
+	}
+	fmt.Fprintf(&b, "relays       %d known, %d usable", s.Known, s.Usable)
+	if s.Missing > 0 {
+		fmt.Fprintf(&b, "; %d more needed before messages can go", s.Missing)
+	}
+	fmt.Fprintf(&b, "\nconnections  %d\nmessages     %d without a receipt\n", s.Connections, s.Queued)
+	fmt.Fprintf(&b, "relayed      %d packets, %d dropped\n", s.Forwarded, s.Dropped)
+	fmt.Fprintf(&b, "kept         %d records of others, %d bytes; %d nodes banned\n", s.Records, s.RecordBytes, s.Banned)
+	return b.String()
+}

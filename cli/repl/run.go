@@ -1,0 +1,100 @@
+package repl
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"chatnt/node/control"
+)
+
+// Run connects a node with a person: at a terminal with a prompt, otherwise
+// with lines in and out. in may be nil for none. It returns when the input ends,
+// /quit is given or ctx ends; the error is ErrInterrupt after Ctrl-C twice.
+func Run(ctx context.Context, n control.Node, in, out *os.File) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := control.NewSession(n)
+	term, err := Open(in, out, s.Complete)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = term.Close() }()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		for {
+			e, err := n.Next(ctx)
+			if err != nil {
+				return
+			}
+			if text := Event(e); text != "" {
+				term.Println(text)
+			}
+		}
+	}()
+	err = dialogue(ctx, s, term, in == nil)
+	cancel()
+	<-told
+	return err
+}
+
+func dialogue(ctx context.Context, s *control.Session, term *Terminal, headless bool) error {
+	if headless {
+		<-ctx.Done()
+		return nil
+	}
+	interrupted := false // by the key before this one
+	for !s.Over() {
+		term.SetPrompt(prompt(s))
+		line, err := term.ReadLine(ctx)
+		var long *control.LineTooLongError
+		switch {
+		case errors.Is(err, ErrInterrupt):
+			if interrupted {
+				return err
+			}
+			interrupted = true
+			term.Println("Ctrl-C once more, or /quit, stops the node.")
+			continue
+		case errors.As(err, &long):
+			term.Println("error: " + err.Error())
+			continue
+		case errors.Is(err, io.EOF), ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		interrupted = false
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		result, err := s.Execute(line)
+		if err != nil {
+			term.Println("error: " + Clean(err.Error()))
+		} else if text := Result(result); text != "" {
+			term.Println(text)
+		}
+	}
+	return nil
+}
+
+func prompt(s *control.Session) string {
+	if name := s.Current(); name != "" {
+		return Clean(name) + "> "
+	}
+	return "> "
+}
+
+// Ask reads one line from a terminal, for a question asked before the prompt.
+func Ask(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, control.MaxLine)).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("nothing was answered: %w", err)
+	}
+	return strings.TrimSpace(line), nil
+}
