@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -179,78 +180,96 @@ func (d *demo) talk(ctx context.Context, alice *node.Node) error {
 	case d.asJSON:
 		return control.Drive(ctx, alice, d.std.in, d.std.out)
 	}
+	fmt.Fprintln(d.std.out, "Eight nodes run on this machine. You are alice; bob repeats what you tell him: @bob hello")
 	return repl.Run(ctx, alice, d.std.in, d.std.out)
 }
 
-// play carries out a script, a line when the one before has been carried out,
-// and waits at the end until bob has answered every text.
+// play carries out a script, a line at a time: the next one when what the line
+// before sent has been delivered and bob has answered it.
 func (d *demo) play(ctx context.Context, alice *node.Node) error {
-	w := control.NewWriter(d.std.out)
-	show := func(text string) error {
-		if text == "" {
-			return nil
-		}
-		_, err := fmt.Fprintln(d.std.out, text)
-		return err
-	}
-	tell := func(e control.Event) error {
-		if d.asJSON {
-			return w.Event(e)
-		}
-		return show(repl.Event(e))
-	}
+	out := d.printer()
 	s := control.NewSession(alice)
-	waiting := 0 // for echoes
-	line := 0
-	deadline := time.NewTimer(time.Hour)
-	defer deadline.Stop()
-	ready := false
+	next, ready := 0, false
+	undelivered, unanswered := 0, 0
+	timeout := time.NewTimer(scriptWait)
+	defer timeout.Stop()
 	for {
-		for ready && line < len(d.script) && !s.Over() {
-			text := d.script[line]
-			line++
-			if strings.TrimSpace(text) == "" {
+		for ready && undelivered == 0 && unanswered == 0 {
+			if next == len(d.script) || s.Over() {
+				return nil
+			}
+			line := d.script[next]
+			next++
+			if strings.TrimSpace(line) == "" {
 				continue
 			}
-			result, err := s.Execute(text)
+			result, err := s.Execute(line)
 			if _, sent := result.(control.Stored); sent {
-				waiting++
+				undelivered, unanswered = 1, 1
+				timeout.Reset(scriptWait)
 			}
-			if d.asJSON {
-				if err != nil {
-					err = w.Error(text, err)
-				} else {
-					err = w.Done(text, result)
-				}
-			} else {
-				if err != nil {
-					err = show("error: " + err.Error())
-				} else {
-					err = show(repl.Result(result))
-				}
-			}
-			if err != nil {
+			if err := out.outcome(line, result, err); err != nil {
 				return err
 			}
-			deadline.Reset(scriptWait)
 		}
-		if ready && (waiting == 0 || s.Over()) {
-			return nil
-		}
-		e, err := nextBefore(ctx, alice, deadline)
+		e, err := nextBefore(ctx, alice, timeout)
 		if err != nil {
 			return err
 		}
-		if err := tell(e); err != nil {
+		if err := out.event(e); err != nil {
 			return err
 		}
-		switch e.(type) {
+		switch e := e.(type) {
 		case control.Ready:
 			ready = true
 		case control.MessageReceived:
-			waiting--
+			unanswered = 0
+		case control.StatusChanged:
+			if e.State == control.Delivered {
+				undelivered = 0
+			}
 		}
 	}
+}
+
+// printer shows a script's events and outcomes as JSON or to a person.
+type printer struct {
+	json *control.Writer // nil: to a person
+	text io.Writer
+}
+
+func (d *demo) printer() printer {
+	if d.asJSON {
+		return printer{json: control.NewWriter(d.std.out)}
+	}
+	return printer{text: d.std.out}
+}
+
+func (p printer) event(e control.Event) error {
+	if p.json != nil {
+		return p.json.Event(e)
+	}
+	return p.line(repl.Event(e))
+}
+
+func (p printer) outcome(line string, result any, failed error) error {
+	switch {
+	case p.json != nil && failed != nil:
+		return p.json.Error(line, failed)
+	case p.json != nil:
+		return p.json.Done(line, result)
+	case failed != nil:
+		return errors.Join(p.line("> "+repl.Clean(line)), p.line("error: "+repl.Clean(failed.Error())))
+	}
+	return errors.Join(p.line("> "+repl.Clean(line)), p.line(repl.Result(result)))
+}
+
+func (p printer) line(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := fmt.Fprintln(p.text, text)
+	return err
 }
 
 // nextBefore waits for an event until a deadline fires.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"chatnt/cli/repl"
 	"chatnt/discovery/network"
 	"chatnt/node"
 	"chatnt/node/vault"
@@ -30,6 +31,8 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, repl.ErrInterrupt):
+		return exitInterrupted
 	case errors.Is(err, network.ErrVersion), errors.Is(err, network.ErrExpired):
 		return exitError // the invite is well written, but of no use
 	case errors.As(err, &usage):

@@ -116,27 +116,35 @@ func (f *nodeFlags) talk(ctx context.Context, n *node.Node) error {
 	return repl.Run(ctx, n, f.std.in, f.std.out)
 }
 
-// runNode runs a node for as long as talk does, and waits for its end.
+// runNode runs a node for as long as talk does, and waits for the end of both:
+// talk may have a terminal to put back in order.
 func runNode(ctx context.Context, n *node.Node, talk func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ran, talked := make(chan error, 1), make(chan error, 1)
 	go func() { ran <- n.Run(ctx) }()
 	go func() { talked <- talk(ctx) }()
-	var err error
-	select {
-	case err = <-ran:
-		return err
-	case err = <-talked:
-	case <-ctx.Done():
+	var (
+		errs []error
+		late <-chan time.Time
+		over = ctx.Done()
+	)
+	for ran != nil || talked != nil {
+		select {
+		case err := <-ran:
+			errs, ran = append(errs, err), nil
+		case err := <-talked:
+			errs, talked = append(errs, err), nil
+		case <-over:
+		case <-late:
+			return errors.Join(errs...)
+		}
+		if over != nil {
+			cancel() // one has ended: so does the other
+			over, late = nil, time.After(stopWithin)
+		}
 	}
-	cancel()
-	select {
-	case failed := <-ran:
-		return errors.Join(err, failed)
-	case <-time.After(stopWithin):
-		return err
-	}
+	return errors.Join(errs...)
 }
 
 // firstRun asks a person at a terminal for the network that a new profile lacks.

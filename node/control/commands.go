@@ -159,8 +159,8 @@ type Stored struct {
 }
 
 func (s *Session) msg(rest string) (any, error) {
-	name, text := word(rest)
-	if name == "" || text == "" {
+	name, text, _ := strings.Cut(strings.TrimLeft(rest, " "), " ") // the text as it is, spaces and all
+	if name == "" || strings.TrimSpace(text) == "" {
 		return nil, usage("msg")
 	}
 	return s.send(name, text)

@@ -28,7 +28,7 @@ type StatusChanged struct {
 	ID     string `json:"id"`
 	To     string `json:"to"` // hashid
 	State  string `json:"state"`
-	Reason string `json:"reason,omitempty"`
+	Reason string `json:"reason"` // why it waits or was given up; may be empty
 }
 
 // The states of a text: it waits here; the recipient's node, or later its

@@ -44,8 +44,8 @@ func (s *Session) Execute(line string) (any, error) {
 	case strings.HasPrefix(line, "/"):
 		return s.slash(line[1:])
 	case strings.HasPrefix(line, "@"):
-		name, text := word(line[1:])
-		if name == "" || text == "" {
+		name, text, _ := strings.Cut(line[1:], " ")
+		if name == "" || strings.TrimSpace(text) == "" {
 			return nil, errors.New("this is written @NAME TEXT")
 		}
 		return s.send(name, text)
