@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multistream"
@@ -186,7 +187,10 @@ func (t *libp2pTransport) connect(ctx context.Context, to hashid.NodeID, lim *li
 	}
 	dial, cancel := context.WithTimeout(allowLimited(ctx), lim.open)
 	defer cancel()
-	if err := t.host.Connect(dial, info); err != nil {
+	// Not host.Connect, which waits until the peer has identified itself: all we
+	// want to know of it, openStream asks.
+	t.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
+	if _, err := t.host.Network().DialPeer(dial, info.ID); err != nil {
 		return "", fmt.Errorf("connecting to the node: %w", err)
 	}
 	return info.ID, nil

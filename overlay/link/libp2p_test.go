@@ -13,9 +13,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"chatnt/discovery/hashid"
 	"chatnt/overlay/onion"
@@ -62,7 +65,7 @@ func testKey(i byte) crypto.PrivKey {
 func (w *libp2pWire) host(t testing.TB, key crypto.PrivKey) host.Host {
 	t.Helper()
 	options := []libp2p.Option{
-		libp2p.Identity(key), libp2p.DisableRelay(), libp2p.DisableMetrics(),
+		libp2p.Identity(key), libp2p.DisableMetrics(),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 	}
 	listen := "/ip4/127.0.0.1/tcp/0"
@@ -156,6 +159,35 @@ func TestBehindNAT(t *testing.T) {
 		defer peers.mu.Unlock()
 		return len(peers.peers) == 0
 	})
+}
+
+// Frames cross a circuit relay, whose connections libp2p calls limited.
+func TestCircuit(t *testing.T) {
+	w := new(libp2pWire)
+	got := make(chan uint64, 1)
+	relay := w.host(t, testKey(9))
+	service, err := circuit.New(relay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = service.Close() })
+	a := w.add(t, 1, nil, nil)
+	b := w.add(t, 2, collect(got), nil)
+
+	via := peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()}
+	if _, err := client.Reserve(t.Context(), b.testHost(), via); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.hosts[b.id] = peer.AddrInfo{ID: b.testHost().ID(), Addrs: []ma.Multiaddr{
+		relay.Addrs()[0].Encapsulate(ma.StringCast("/p2p/" + relay.ID().String() + "/p2p-circuit")),
+	}}
+	w.mu.Unlock()
+	b.got = got
+	sendUntil(t, a, b, 1)
+	if c := best(a.testHost().Network().ConnsToPeer(b.testHost().ID())); c == nil || !c.Stat().Limited {
+		t.Error("the frame took another way")
+	}
 }
 
 // Streams follow a node to its newest connection.

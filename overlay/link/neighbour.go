@@ -135,10 +135,10 @@ func (n *neighbour) arm() {
 	defer n.mu.Unlock()
 	limit := n.link.limits.write
 	if t := time.Now(); n.ctx.Err() != nil {
-		n.stream.SetWriteDeadline(time.Unix(1, 0))
+		_ = n.stream.SetWriteDeadline(time.Unix(1, 0))
 	} else if n.deadline.Sub(t) < limit-limit/8 {
 		n.deadline = t.Add(limit)
-		n.stream.SetWriteDeadline(n.deadline)
+		_ = n.stream.SetWriteDeadline(n.deadline)
 	}
 }
 
@@ -148,7 +148,7 @@ func (n *neighbour) halt() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.stream != nil {
-		n.stream.SetWriteDeadline(time.Unix(1, 0))
+		_ = n.stream.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
 

@@ -41,6 +41,7 @@ var suite = []struct {
 	{"restart", testRestart},
 	{"stuck neighbour", testStuck},
 	{"shared room", testSharedRoom},
+	{"pause", testPause},
 	{"idle", testIdle},
 	{"silent", testSilent},
 	{"stall inside a frame", testStall},
@@ -52,10 +53,13 @@ var suite = []struct {
 	{"not running", testNotRunning},
 }
 
-// collect is the receiver that passes numbers on.
+// collect is the receiver that passes numbers on, to a test that looks at them.
 func collect(got chan<- uint64) func(*Link, hashid.NodeID, *onion.Packet) {
 	return func(l *Link, _ hashid.NodeID, p *onion.Packet) {
-		got <- number(p)
+		select {
+		case got <- number(p):
+		default:
+		}
 		l.Put(p)
 	}
 }
@@ -276,6 +280,23 @@ func testSharedRoom(t *testing.T, w wire) {
 		t.Fatal(err)
 	}
 	expect(t, got, 5)
+}
+
+// The deadline of an earlier frame has no say about a later one.
+func testPause(t *testing.T, w wire) {
+	got := make(chan uint64, 1)
+	b := w.add(t, 2, collect(got), func(l *limits) { l.frame = min(l.frame, 200*time.Millisecond) })
+	a := w.add(t, 1, nil, func(l *limits) { l.write = min(l.write, 200*time.Millisecond) })
+	for i := range uint64(3) {
+		if err := a.Send(b.id, a.numbered(i)); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, got, i)
+		<-time.After(2 * max(a.limits.write, b.limits.frame)) // what is tested is that time goes by
+	}
+	if s := b.Stats(); s.FramesIn != 3 || s.Replaced != 0 || s.Broken != 0 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func testIdle(t *testing.T, w wire) {
