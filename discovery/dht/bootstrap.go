@@ -40,7 +40,7 @@ func (d *DHT) bootstrap(ctx context.Context) {
 		default:
 			wait = min(2*wait, bootstrapLast)
 		}
-		timer.Reset(wait + rand.N(wait/4+1))
+		timer.Reset(wait + rand.N(wait/4+1)) //nolint:gosec // nobody gains from knowing when
 	}
 }
 
@@ -50,7 +50,9 @@ func (d *DHT) alone() bool { return d.Size() == 0 || len(d.cfg.Host.Network().Pe
 // dialKnown connects to some of the peers known from before that are not connected.
 func (d *DHT) dialKnown(ctx context.Context) {
 	known := d.cfg.Bootstrap()
-	rand.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
+	rand.Shuffle(len(known), func(i, j int) { //nolint:gosec // seeded by the system: whom to ask first
+		known[i], known[j] = known[j], known[i]
+	})
 	var wg sync.WaitGroup
 	dialled := 0
 	for _, info := range known {
@@ -74,7 +76,10 @@ func (d *DHT) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	select {
-	case <-d.kad.RefreshRoutingTable():
+	case err := <-d.kad.RefreshRoutingTable():
+		if err != nil {
+			d.cfg.Log.Debug("the routing table was not refreshed in full", "error", err)
+		}
 	case <-ctx.Done():
 	}
 }

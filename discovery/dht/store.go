@@ -50,10 +50,18 @@ type store struct {
 type entry struct {
 	key      ds.Key
 	data     []byte // the table's own wrapping and the record in it
-	value    []byte // the record
 	expires  time.Time
 	distance place
 	index    int // in the heap
+}
+
+// value returns the record itself.
+func (e *entry) value() []byte {
+	rec := new(recpb.Record)
+	if err := proto.Unmarshal(e.data, rec); err != nil {
+		return nil // cannot be: Put has done so before
+	}
+	return rec.GetValue()
 }
 
 // place is a place in the key space, or the distance of two.
@@ -105,9 +113,9 @@ func (s *store) Put(_ context.Context, key ds.Key, data []byte) error {
 	if !ok {
 		return errStoreRefused
 	}
-	err := s.put(&entry{
-		key: key, data: data, value: rec.GetValue(),
-		expires: expires, distance: distance(s.self, sha256.Sum256(rec.GetKey())),
+	err := s.put(rec.GetValue(), &entry{
+		key: key, data: data, expires: expires,
+		distance: distance(s.self, sha256.Sum256(rec.GetKey())),
 	})
 	if err != nil {
 		return err
@@ -118,15 +126,15 @@ func (s *store) Put(_ context.Context, key ds.Key, data []byte) error {
 	return nil
 }
 
-// put stores e in the place of an older record under its key or, when the store
-// is full, of one that is farther from this node. The table compares sequences
-// too, but not in one step with storing.
-func (s *store) put(e *entry) error {
+// put stores e, which wraps value, in the place of an older record under its key
+// or, when the store is full, of one that is farther from this node. The table
+// compares sequences too, but not in one step with storing.
+func (s *store) put(value []byte, e *entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.entries[e.key]
 	switch {
-	case old != nil && s.now().Before(old.expires) && record.Newer(old.value, e.value):
+	case old != nil && s.now().Before(old.expires) && record.Newer(old.value(), value):
 		return errStoreOlder
 	case old != nil:
 		s.remove(old)
@@ -242,15 +250,18 @@ type farthest []*entry
 
 func (f farthest) Len() int           { return len(f) }
 func (f farthest) Less(i, j int) bool { return f[j].distance.less(f[i].distance) }
+
 func (f farthest) Swap(i, j int) {
 	f[i], f[j] = f[j], f[i]
 	f[i].index, f[j].index = i, j
 }
+
 func (f *farthest) Push(x any) {
 	e := x.(*entry)
 	e.index = len(*f)
 	*f = append(*f, e)
 }
+
 func (f *farthest) Pop() any {
 	old := *f
 	e := old[len(old)-1]

@@ -1,0 +1,307 @@
+// Package discovery keeps what a node knows of its network: a directory of
+// relays, and the publishing of its own records.
+//
+// A relay enters the directory when its signed descriptor has been seen, by a
+// random walk through the hash table, by gossip or because the table gave it to
+// this node to keep; it may be put on a path once it has also been reached.
+// Paths are drawn from the directory alone: nothing is looked up because a
+// message is about to be sent, so look-ups say nothing about messages (Mittal
+// and Borisov, CCS 2008).
+package discovery
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/multiformats/go-multiaddr"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+)
+
+const (
+	maxKnown  = 16384 // descriptors kept, about 16 MiB at the most
+	maxVictim = 64    // descriptors looked at to make room for another
+
+	maxProbes   = 8               // relays dialled at once
+	probeFirst  = time.Second     // after a dial that failed ...
+	probeLast   = 5 * time.Minute // ... doubling up to this
+	probeForget = time.Minute     // in use for as long, its failures are forgotten
+)
+
+// ErrFull says that the directory has no room for another relay.
+var ErrFull = errors.New("the directory of relays is full")
+
+// ShortageError says how many more relays a path would need.
+type ShortageError struct{ Need, Have int }
+
+func (e *ShortageError) Error() string {
+	return fmt.Sprintf("a path needs %d relays and %d can be used now: %d missing", e.Need, e.Have, e.Need-e.Have)
+}
+
+// Table is the hash table as the directory sees it (discovery/dht).
+type Table interface {
+	Walk(ctx context.Context) ([]hashid.NodeID, error)
+	Get(ctx context.Context, keys ...string) ([]byte, error)
+	Dial(ctx context.Context, desc *record.Descriptor) error
+}
+
+// Directory is this node's validated list of relays. Its methods may be called
+// from any goroutine.
+type Directory struct {
+	self    hashid.NodeID
+	network [32]byte
+	now     func() time.Time
+	log     *slog.Logger
+
+	probe chan struct{} // capacity 1: a relay may be due for a dial
+	walk  chan struct{} // capacity 1: the network has grown
+
+	mu      sync.Mutex
+	entries map[hashid.NodeID]*entry // guarded by mu
+	changed chan struct{}            // guarded by mu; closed and replaced when the usable relays change
+}
+
+// entry is one known relay. Directory.mu guards its fields.
+type entry struct {
+	desc     *record.Descriptor
+	raw      []byte
+	up       bool      // reached since its addresses were learnt
+	since    time.Time // when it was last found to be up
+	probing  bool
+	due      time.Time // of the next dial while it is not up
+	failures int       // dials and uses that failed in a row
+}
+
+// NewDirectory returns an empty directory for the node self.
+func NewDirectory(self hashid.NodeID, network [32]byte, now func() time.Time, log *slog.Logger) *Directory {
+	return &Directory{
+		self: self, network: network, now: now, log: log,
+		probe:   make(chan struct{}, 1),
+		walk:    make(chan struct{}, 1),
+		entries: make(map[hashid.NodeID]*entry),
+		changed: make(chan struct{}),
+	}
+}
+
+// Run fills the directory from the table and dials what it learns until ctx ends.
+func (d *Directory) Run(ctx context.Context, table Table) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { d.walkOn(ctx, table) })
+	wg.Go(func() { d.probeOn(ctx, table) })
+	wg.Wait()
+	return nil
+}
+
+// Learn takes in a descriptor from anywhere. It reports whether it was news;
+// an error for which record.IsForged holds is the fault of whoever gave it.
+func (d *Directory) Learn(raw []byte) (bool, error) {
+	_, news, err := d.learn(raw)
+	return news, err
+}
+
+// learn is Learn, and returns the descriptor if it is valid, news or not.
+func (d *Directory) learn(raw []byte) (desc *record.Descriptor, news bool, err error) {
+	desc, err = record.ParseDescriptor(d.network, raw)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := desc.CheckTime(d.now()); err != nil {
+		return nil, false, err
+	}
+	id := desc.ID()
+	if id == d.self {
+		return desc, false, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := d.entries[id]
+	if old != nil && !record.Newer(raw, old.raw) {
+		return desc, false, nil
+	}
+	if old == nil && len(d.entries) >= maxKnown && !d.makeRoom() {
+		return desc, false, ErrFull
+	}
+	fresh := &entry{desc: desc, raw: bytes.Clone(raw)}
+	if old != nil {
+		fresh.probing = old.probing
+		if sameAddrs(old.desc, desc) {
+			fresh.up, fresh.since = old.up, old.since
+		}
+	}
+	d.entries[id] = fresh
+	d.announce()
+	nudge(d.probe)
+	return desc, true, nil
+}
+
+// makeRoom drops one descriptor that has expired, or failing that one whose
+// node could not be reached. It looks at a few only, other ones each time, so
+// that a flood of made-up nodes costs little. Called with mu held.
+func (d *Directory) makeRoom() bool {
+	var victim hashid.NodeID
+	tries := maxVictim
+	for id, e := range d.entries {
+		if e.desc.CheckTime(d.now()) != nil {
+			delete(d.entries, id)
+			return true
+		}
+		if !e.up && e.failures > 0 {
+			victim = id
+		}
+		if tries--; tries == 0 {
+			break
+		}
+	}
+	if victim.IsZero() {
+		return false
+	}
+	delete(d.entries, victim)
+	return true
+}
+
+func sameAddrs(a, b *record.Descriptor) bool {
+	return a.Flags == b.Flags && slices.EqualFunc(a.Addrs, b.Addrs, multiaddr.Multiaddr.Equal)
+}
+
+// Lookup returns the valid descriptor of a node, if it is known.
+func (d *Directory) Lookup(id hashid.NodeID) (*record.Descriptor, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[id]
+	if e == nil || e.desc.CheckTime(d.now()) != nil {
+		return nil, false
+	}
+	return e.desc, true
+}
+
+// Usable returns the relays that could be put on a path now.
+func (d *Directory) Usable() []*record.Descriptor {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.usable()
+}
+
+// usable is called with mu held.
+func (d *Directory) usable() []*record.Descriptor {
+	now := d.now()
+	var relays []*record.Descriptor
+	for _, e := range d.entries {
+		if _, ok := e.desc.KeyAt(now); ok && e.up && e.relays() && e.desc.CheckTime(now) == nil {
+			relays = append(relays, e.desc)
+		}
+	}
+	return relays
+}
+
+func (e *entry) relays() bool {
+	return e.desc.Flags&record.FlagRelay != 0 && e.desc.Flags&record.FlagWithdrawn == 0 && len(e.desc.Addrs) > 0
+}
+
+// Known is the number of nodes with a valid descriptor that have not left.
+func (d *Directory) Known() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for _, e := range d.entries {
+		if e.desc.Flags&record.FlagWithdrawn == 0 && e.desc.CheckTime(d.now()) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Draw returns n different usable relays, every choice equally likely, leaving
+// out those named. The error is a *ShortageError when there are too few.
+func (d *Directory) Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error) {
+	kept := slices.DeleteFunc(d.Usable(), func(r *record.Descriptor) bool {
+		return slices.Contains(without, r.ID())
+	})
+	if len(kept) < n {
+		return nil, &ShortageError{Need: n, Have: len(kept)}
+	}
+	// The first n steps of a Fisher-Yates shuffle.
+	for i := range n {
+		j, err := rand.Int(rand.Reader, big.NewInt(int64(len(kept)-i)))
+		if err != nil {
+			return nil, err
+		}
+		k := i + int(j.Int64())
+		kept[i], kept[k] = kept[k], kept[i]
+	}
+	return kept[:n:n], nil
+}
+
+// Changed is closed when the usable relays may have changed.
+func (d *Directory) Changed() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changed
+}
+
+// announce is called with mu held.
+func (d *Directory) announce() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// Suspect says that a relay did not answer: it is dialled again before it is
+// used again, at once the first time, then ever later if it keeps failing those
+// who use it although it can be dialled.
+func (d *Directory) Suspect(id hashid.NodeID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[id]
+	if e == nil || !e.up {
+		return
+	}
+	now := d.now()
+	if now.Sub(e.since) >= probeForget {
+		e.failures = 0
+	}
+	e.up = false
+	e.due = now.Add(backoff(e.failures))
+	e.failures++
+	d.announce()
+	nudge(d.probe)
+}
+
+// backoff is how long to wait after n failures in a row.
+func backoff(n int) time.Duration {
+	if n == 0 {
+		return 0
+	}
+	return min(probeFirst<<min(n-1, 9), probeLast)
+}
+
+// Grown says that the network has grown, so that a walk may find new relays.
+func (d *Directory) Grown() { nudge(d.walk) }
+
+// Snapshot returns the signed descriptors of up to n relays in use, for the
+// next start.
+func (d *Directory) Snapshot(n int) [][]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var raws [][]byte
+	for _, e := range d.entries {
+		if e.up && e.relays() && len(raws) < n {
+			raws = append(raws, e.raw)
+		}
+	}
+	return raws
+}
+
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,186 @@
+package discovery
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+)
+
+// probeOn dials relays that have not been reached yet, a few at a time, until
+// ctx ends.
+func (d *Directory) probeOn(ctx context.Context, table Table) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, maxProbes)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.probe:
+		case <-timer.C:
+		}
+		due, next := d.due(maxProbes - len(slots))
+		for _, desc := range due {
+			slots <- struct{}{} // free: only this loop takes them
+			wg.Go(func() {
+				err := table.Dial(ctx, desc)
+				<-slots
+				d.probed(desc, err == nil)
+			})
+		}
+		timer.Reset(next)
+	}
+}
+
+// due claims up to limit relays to be dialled now, those never tried before
+// those that failed, and says when to look again if no dial ends before. It
+// forgets what has expired.
+func (d *Directory) due(limit int) ([]*record.Descriptor, time.Duration) {
+	next := probeLast
+	if limit == 0 {
+		return nil, next
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var (
+		now          = d.now()
+		fresh, again []*entry
+		expired      bool
+	)
+	for id, e := range d.entries {
+		switch {
+		case e.desc.CheckTime(now) != nil:
+			delete(d.entries, id)
+			expired = true
+		case e.up || e.probing || !e.relays():
+		case e.due.After(now):
+			next = min(next, e.due.Sub(now))
+		case e.failures == 0 && len(fresh) < limit:
+			fresh = append(fresh, e)
+		case len(again) < limit:
+			again = append(again, e)
+		}
+	}
+	if expired {
+		d.announce()
+	}
+	var due []*record.Descriptor
+	for _, e := range append(fresh, again...)[:min(limit, len(fresh)+len(again))] {
+		e.probing = true
+		due = append(due, e.desc)
+	}
+	return due, next
+}
+
+// probed notes how a dial ended. A descriptor that was replaced meanwhile is
+// dialled anew at its new addresses.
+func (d *Directory) probed(desc *record.Descriptor, reached bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	nudge(d.probe)
+	e := d.entries[desc.ID()]
+	if e == nil {
+		return
+	}
+	e.probing = false
+	if !sameAddrs(e.desc, desc) {
+		return
+	}
+	if !reached {
+		e.failures++
+		e.due = d.now().Add(backoff(e.failures))
+		return
+	}
+	if !e.up {
+		e.up, e.since = true, d.now()
+		d.announce()
+	}
+}
+
+const (
+	walkFirst   = 500 * time.Millisecond // between walks at first ...
+	walkLast    = time.Hour              // ... doubling up to this
+	walkGrown   = 200 * time.Millisecond // until a walk after the network grew
+	walkFetches = 8                      // descriptors fetched at once
+)
+
+// walkOn walks the table at random, often at first and then hourly, and sooner
+// after the network has grown.
+func (d *Directory) walkOn(ctx context.Context, table Table) {
+	wait := walkFirst
+	next := newAlarm()
+	defer next.off()
+	next.within(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.walk:
+			next.within(walkGrown)
+			wait = min(wait, 8*walkFirst)
+			continue
+		case <-next.timer.C:
+			next.off()
+		}
+		if d.walkOnce(ctx, table) > 0 {
+			wait = walkFirst
+		} else {
+			wait = min(2*wait, walkLast)
+		}
+		next.within(jitter(wait))
+	}
+}
+
+// walkOnce walks once and returns how many descriptors were news. It also asks
+// for those of relays that cannot be reached: they may have moved.
+func (d *Directory) walkOnce(ctx context.Context, table Table) int {
+	nodes, err := table.Walk(ctx)
+	if err != nil {
+		return 0
+	}
+	var (
+		wg    sync.WaitGroup
+		news  atomic.Int64
+		slots = make(chan struct{}, walkFetches)
+	)
+	for _, id := range nodes {
+		if d.settled(id) {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if _, fresh := d.fetch(ctx, table, id); fresh {
+				news.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	d.log.Debug("walked through the table", "met", len(nodes), "news", news.Load(), "known", d.Known())
+	return int(news.Load())
+}
+
+// settled reports whether nothing is to be asked about a node.
+func (d *Directory) settled(id hashid.NodeID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[id]
+	return id == d.self || e != nil && (e.up || e.desc.Flags == 0) && e.desc.CheckTime(d.now()) == nil
+}
+
+// fetch looks a node's descriptor up in the table and learns it. It returns nil
+// if there is no valid one, and reports whether it was news.
+func (d *Directory) fetch(ctx context.Context, table Table, id hashid.NodeID) (*record.Descriptor, bool) {
+	raw, err := table.Get(ctx, record.DescriptorKey(id))
+	if err != nil {
+		return nil, false
+	}
+	desc, news, _ := d.learn(raw) // valid even when the directory is full
+	return desc, news
+}

@@ -1,0 +1,156 @@
+package discovery
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	retryFirst = time.Second // after a publish that nobody took ...
+	retryLast  = time.Minute // ... doubling up to this
+
+	growthFirst = 200 * time.Millisecond // from when the network grew to the next put ...
+	growthLast  = 5 * time.Minute        // ... doubling with each such put
+)
+
+// Publication is one record of this node's own, kept in the hash table.
+type Publication struct {
+	What  string   // for the log, such as "key record"
+	Keys  []string // the table's keys it is stored under
+	Every time.Duration
+
+	// Sign returns the record as it is to be published now, with a new sequence.
+	Sign func(now time.Time) ([]byte, error)
+
+	// Announce tells others of a record that was just put; may be nil. Before
+	// the first put succeeds there is nobody to tell.
+	Announce func(ctx context.Context, value []byte)
+}
+
+// Putter is the hash table as a publisher sees it (discovery/dht).
+type Putter interface {
+	Put(ctx context.Context, key string, value []byte) (stored int, err error)
+}
+
+// Publisher keeps this node's own records in the hash table. The table does not
+// republish: a record that was put while the network was small, or whose
+// holders left, is put again here.
+type Publisher struct {
+	table Putter
+	log   *slog.Logger
+	items []*item
+}
+
+type item struct {
+	Publication
+	grown chan struct{} // capacity 1
+	renew chan struct{} // capacity 1
+}
+
+// NewPublisher returns a publisher of the given records.
+func NewPublisher(table Putter, log *slog.Logger, publications ...Publication) *Publisher {
+	p := &Publisher{table: table, log: log}
+	for _, pub := range publications {
+		p.items = append(p.items, &item{Publication: pub, grown: make(chan struct{}, 1), renew: make(chan struct{}, 1)})
+	}
+	return p
+}
+
+// Run publishes until ctx ends.
+func (p *Publisher) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, it := range p.items {
+		wg.Go(func() { p.keep(ctx, it) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Grown says that the network has grown: what was put while it was smaller may
+// belong at other nodes now.
+func (p *Publisher) Grown() {
+	for _, it := range p.items {
+		nudge(it.grown)
+	}
+}
+
+// Renew signs and publishes everything anew.
+func (p *Publisher) Renew() {
+	for _, it := range p.items {
+		nudge(it.renew)
+	}
+}
+
+func (p *Publisher) keep(ctx context.Context, it *item) {
+	var (
+		value  []byte
+		expiry = time.NewTimer(0) // when to sign anew
+		again  = newAlarm()       // when to put again what is signed
+		retry  = retryFirst
+		gap    = growthFirst
+	)
+	defer expiry.Stop()
+	defer again.off()
+	for {
+		sign := value == nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-expiry.C:
+			sign = true
+		case <-it.renew:
+			sign = true
+		case <-again.timer.C:
+		case <-it.grown:
+			if again.within(gap) {
+				gap = min(2*gap, growthLast)
+			}
+			continue
+		}
+		again.off()
+		if sign {
+			fresh, err := it.Sign(time.Now())
+			if err != nil {
+				p.log.Error("signing failed", "what", it.What, "error", err)
+				expiry.Reset(retryLast)
+				continue
+			}
+			value, gap = fresh, growthFirst
+			expiry.Reset(jitter(it.Every))
+		}
+		if !p.put(ctx, it, value) {
+			again.within(retry)
+			retry = min(2*retry, retryLast)
+			continue
+		}
+		retry = retryFirst
+		if it.Announce != nil {
+			it.Announce(ctx, value)
+		}
+	}
+}
+
+// put stores value under all keys and reports whether each was taken by someone.
+func (p *Publisher) put(ctx context.Context, it *item, value []byte) bool {
+	var wg sync.WaitGroup
+	stored := make([]int, len(it.Keys))
+	for i, key := range it.Keys {
+		wg.Go(func() { stored[i], _ = p.table.Put(ctx, key, value) })
+	}
+	wg.Wait()
+	if slices.Contains(stored, 0) {
+		p.log.Debug("nobody stored a record yet", "what", it.What)
+		return false
+	}
+	return true
+}
+
+// jitter spreads a period by a fifth to both sides, so that nodes started
+// together do not stay in step.
+func jitter(d time.Duration) time.Duration {
+	return d - d/5 + rand.N(2*d/5+1) //nolint:gosec // nobody gains from knowing when
+}
