@@ -76,6 +76,7 @@ type entry struct {
 	raw      []byte
 	up       bool      // reached since its addresses were learnt
 	since    time.Time // when it was last found to be up
+	checked  time.Time // when it was learnt, or the table last asked for a newer one
 	probing  bool
 	due      time.Time // of the next dial while it is not up
 	failures int       // dials and uses that failed in a row
@@ -130,7 +131,7 @@ func (d *Directory) learn(raw []byte) (desc *record.Descriptor, news bool, err e
 	if old == nil && len(d.entries) >= maxKnown && !d.makeRoom() {
 		return desc, false, ErrFull
 	}
-	fresh := &entry{desc: desc, raw: bytes.Clone(raw)}
+	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: d.now()}
 	if old != nil {
 		fresh.probing = old.probing
 		if sameAddrs(old.desc, desc) {

@@ -58,8 +58,10 @@ func (d *Directory) due(limit int) ([]*record.Descriptor, time.Duration) {
 		case e.desc.CheckTime(now) != nil:
 			delete(d.entries, id)
 			expired = true
-		case e.up || e.probing || !e.relays():
-		case e.due.After(now):
+		case e.probing || !e.relays():
+		case e.up && now.Before(e.since.Add(verifyEvery)):
+			next = min(next, e.since.Add(verifyEvery).Sub(now))
+		case !e.up && e.due.After(now):
 			next = min(next, e.due.Sub(now))
 		case e.failures == 0 && len(fresh) < limit:
 			fresh = append(fresh, e)
@@ -92,13 +94,14 @@ func (d *Directory) probed(desc *record.Descriptor, reached bool) {
 	if !sameAddrs(e.desc, desc) {
 		return
 	}
-	if !reached {
+	was := e.up
+	if e.up = reached; reached {
+		e.since = d.now()
+	} else {
 		e.failures++
 		e.due = d.now().Add(backoff(e.failures))
-		return
 	}
-	if !e.up {
-		e.up, e.since = true, d.now()
+	if e.up != was {
 		d.announce()
 	}
 }
@@ -108,6 +111,14 @@ const (
 	walkLast    = time.Hour              // ... doubling up to this
 	walkGrown   = 200 * time.Millisecond // until a walk after the network grew
 	walkFetches = 8                      // descriptors fetched at once
+
+	// verifyEvery is how long a relay that was reached is believed to be there:
+	// it may have gone in silence.
+	verifyEvery = 20 * time.Minute
+
+	// auditEvery is how old the news of a relay may be before a walk that meets
+	// it asks for newer.
+	auditEvery = 30 * time.Minute
 )
 
 // walkOn walks the table at random, often at first and then hourly, and sooner
@@ -138,7 +149,8 @@ func (d *Directory) walkOn(ctx context.Context, table Table) {
 }
 
 // walkOnce walks once and returns how many descriptors were news. It also asks
-// for those of relays that cannot be reached: they may have moved.
+// for those of relays that cannot be reached, for they may have moved, and of
+// those not asked for in a while, for their news may have been missed.
 func (d *Directory) walkOnce(ctx context.Context, table Table) int {
 	nodes, err := table.Walk(ctx)
 	if err != nil {
@@ -156,7 +168,8 @@ func (d *Directory) walkOnce(ctx context.Context, table Table) int {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if _, fresh := d.fetch(ctx, table, id); fresh {
+			_, fresh := d.fetch(ctx, table, id)
+			if d.audited(id); fresh {
 				news.Add(1)
 			}
 		})
@@ -171,7 +184,18 @@ func (d *Directory) settled(id hashid.NodeID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.entries[id]
-	return id == d.self || e != nil && (e.up || e.desc.Flags == 0) && e.desc.CheckTime(d.now()) == nil
+	now := d.now()
+	return id == d.self || e != nil && (e.up || e.desc.Flags == 0) && e.desc.CheckTime(now) == nil &&
+		now.Before(e.checked.Add(auditEvery))
+}
+
+// audited notes that the table has been asked for a node's descriptor.
+func (d *Directory) audited(id hashid.NodeID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.entries[id]; e != nil {
+		e.checked = d.now()
+	}
 }
 
 // fetch looks a node's descriptor up in the table and learns it. It returns nil
