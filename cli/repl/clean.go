@@ -1,3 +1,5 @@
+// Package repl is the node for a person at a terminal: a line to type in, what
+// happens above it, and everything that others wrote made safe to show.
 package repl
 
 import (

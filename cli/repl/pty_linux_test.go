@@ -205,7 +205,7 @@ func (p *pty) put(r rune) {
 
 func (p *pty) sequence(s string) {
 	n := 1
-	fmt.Sscanf(s, "[%d", &n)
+	_, _ = fmt.Sscanf(s, "[%d", &n) // without a number it is 1
 	switch {
 	case s == "[?2004h", s == "[?2004l", strings.HasSuffix(s, "m"):
 	case s == "[0K":

@@ -65,7 +65,7 @@ func dialogue(ctx context.Context, s *control.Session, term *Terminal, headless 
 			term.Println("error: " + err.Error())
 			continue
 		case errors.Is(err, io.EOF), ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the end of the input, or of everything
 		case err != nil:
 			return err
 		}

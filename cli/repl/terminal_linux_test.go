@@ -347,7 +347,7 @@ func TestPlain(t *testing.T) {
 	}
 	long := strings.Repeat("x", 200_000)
 	go func() {
-		io.WriteString(in.w, "one\n\x00\xff\x03\n"+long+"\nlast")
+		_, _ = io.WriteString(in.w, "one\n\x00\xff\x03\n"+long+"\nlast")
 		in.w.Close()
 	}()
 	for _, want := range []string{"one", "\x00\xff\x03", "", "last"} {

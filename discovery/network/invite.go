@@ -19,7 +19,7 @@ var (
 
 // What follows ErrNotInvite.
 var (
-	errPrefix    = errors.New("it does not begin with chatnt:")
+	errPrefix    = errors.New("'chatnt:' does not stand at its beginning")
 	errLong      = errors.New("it is too long")
 	errMalformed = errors.New("it is malformed")
 	errSettings  = errors.New("settings of its network are missing")

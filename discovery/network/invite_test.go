@@ -62,7 +62,7 @@ func TestLargestInvite(t *testing.T) {
 	n := testPrivate(t)
 	n.Name = strings.Repeat("n", maxName)
 	n.Bootstrap = nil
-	for _, c := range strings.Split("abcdefgh", "") {
+	for c := range strings.SplitSeq("abcdefgh", "") {
 		n.Bootstrap = append(n.Bootstrap, testAddr(t, "/dns4/"+strings.Repeat(c, 54)+"/udp/1/quic-v1"+testPeer))
 	}
 	text, err := (&Invite{Network: n, Person: testPerson()}).Text()

@@ -18,6 +18,7 @@ import (
 // Flags say what a node offers.
 type Flags uint8
 
+// The flags. Their numbers are part of the wire format.
 const (
 	FlagRelay     Flags = 1 << iota // it forwards packets of others and has an address to be reached at
 	FlagWithdrawn                   // it is gone; it offers nothing and has no address

@@ -72,7 +72,7 @@ func TestValidate(t *testing.T) {
 		{"other version", personKeys[0], otherVersion, ErrVersion},
 	} {
 		err := testValidator().Validate(test.key, test.value)
-		if test.want == forgery {
+		if errors.Is(test.want, forgery) {
 			if !IsForged(err) {
 				t.Errorf("%s: %v, want a forgery", test.name, err)
 			}

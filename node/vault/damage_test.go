@@ -78,19 +78,19 @@ func try(path string, raw []byte, master []byte) (map[string]string, error) {
 	}
 	v, err := open(path, k)
 	if err != nil {
-		return nil, fmt.Errorf("sound, but did not open: %v", err)
+		return nil, fmt.Errorf("sound, but did not open: %w", err)
 	}
 	defer v.Close()
 	v.store.(disk).db.NoSync = true // this file is not for keeping
 	held, err := contents(v, "bucket0", "bucket1", "bucket2")
 	if err != nil {
-		return nil, fmt.Errorf("sound, but did not read: %v", err)
+		return nil, fmt.Errorf("sound, but did not read: %w", err)
 	}
 	err = v.Update(func(tx *Tx) error {
 		return errors.Join(tx.Put("bucket0", "more", make([]byte, 5000)), tx.Delete("bucket1", "40"))
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sound, but did not write: %v", err)
+		return nil, fmt.Errorf("sound, but did not write: %w", err)
 	}
 	return held, nil
 }
@@ -173,7 +173,7 @@ func TestWickedPages(t *testing.T) {
 	if u16(raw[branch+8:]) != branchFlag {
 		t.Fatal("the tree has no branches")
 	}
-	at := uint64(best.transaction%2) * pageSize
+	at := best.transaction % 2 * pageSize
 	meta := func(bad []byte, offset, value uint64) {
 		order.PutUint64(bad[at+pageHeader+offset:], value)
 		sum := fnv.New64a()

@@ -199,8 +199,10 @@ func testPanic(t *testing.T, v *Vault) {
 				t.Error("the function's panic was swallowed")
 			}
 		}()
-		v.Update(func(tx *Tx) error {
-			tx.Put("b", "k", nil)
+		_ = v.Update(func(tx *Tx) error {
+			if err := tx.Put("b", "k", nil); err != nil {
+				return err
+			}
 			panic("a mistake in the caller")
 		})
 	}()
@@ -255,13 +257,18 @@ func testReadOnly(t *testing.T, v *Vault) {
 
 func testOwnCopies(t *testing.T, v *Vault) {
 	mine := []byte("value")
-	v.Update(func(tx *Tx) error { return tx.Put("b", "k", mine) })
+	if err := v.Update(func(tx *Tx) error { return tx.Put("b", "k", mine) }); err != nil {
+		t.Fatal(err)
+	}
 	clear(mine)
-	v.View(func(tx *Tx) error {
-		got, _ := tx.Get("b", "k")
+	err := v.View(func(tx *Tx) error {
+		got, err := tx.Get("b", "k")
 		clear(got)
-		return nil
+		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got, _ := contents(v, "b"); got["b/k"] != "value" {
 		t.Errorf("got %v", got)
 	}

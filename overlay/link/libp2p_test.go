@@ -236,7 +236,7 @@ func TestRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Reset()
+		defer func() { _ = s.Reset() }()
 		_, _ = s.Write(make([]byte, onion.Size))
 		ended(t, s)
 		if n := a.Stats().FramesIn; n != 0 {

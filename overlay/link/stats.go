@@ -1,6 +1,9 @@
 package link
 
-import "sync/atomic"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 // Stats is a snapshot of what a link has done: counts only, never who.
 type Stats struct {
@@ -31,14 +34,14 @@ type counters struct {
 }
 
 func (c *counters) refused(err error) {
-	switch err {
-	case ErrQueueFull:
+	switch {
+	case errors.Is(err, ErrQueueFull):
 		c.queueFull.Add(1)
-	case ErrUnreachable:
+	case errors.Is(err, ErrUnreachable):
 		c.unreachable.Add(1)
-	case ErrTooManyNeighbours:
+	case errors.Is(err, ErrTooManyNeighbours):
 		c.tooMany.Add(1)
-	case ErrClosed:
+	case errors.Is(err, ErrClosed):
 		c.closed.Add(1)
 	}
 }
