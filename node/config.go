@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -36,9 +37,20 @@ func readConfig(dir string) (config, error) {
 		return c, fmt.Errorf("%s is larger than %d bytes", configName, maxConfig)
 	}
 	if err := toml.NewDecoder(bytes.NewReader(raw)).DisallowUnknownFields().Decode(&c); err != nil {
-		return c, fmt.Errorf("%s cannot be read: %w", filepath.Join(dir, configName), err)
+		return c, fmt.Errorf("%s cannot be read: %w", filepath.Join(dir, configName), plainConfigError(err))
 	}
 	return c, nil
+}
+
+// plainConfigError says which setting is unknown: the library names it in a
+// picture of several lines.
+func plainConfigError(err error) error {
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
+		row, _ := unknown.Errors[0].Position()
+		return fmt.Errorf("line %d: there is no setting %q", row, strings.Join(unknown.Errors[0].Key(), "."))
+	}
+	return err
 }
 
 // writeConfig replaces config.toml whole or not at all. It does nothing for a

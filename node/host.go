@@ -46,7 +46,7 @@ func newHost(p *Profile, bans *dht.Bans) (host.Host, error) {
 	}
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
-	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.Scale(hostMemory, hostFDs)))
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.Scale(hostMemory, hostFDs)), rcmgr.WithMetricsDisabled())
 	if err != nil {
 		return nil, err
 	}
@@ -148,8 +148,7 @@ func listen(h host.Host, addrs []multiaddr.Multiaddr, all bool) error {
 
 // plainListenError takes the reason out of the library's nested errors.
 func plainListenError(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -193,7 +194,7 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 	if err := m.book.CheckName(name, id); err != nil {
 		return err
 	}
-	if known, ok := m.book.Contact(id); ok && known.State != contact.Rejected {
+	if known, ok := m.book.Contact(id); ok && known.State != contact.Rejected && !m.unasked(known) {
 		return fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
 	}
 	if asking, ok := m.book.Request(id); ok {
@@ -205,6 +206,13 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 	}
 	ask := &outgoing{Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text)}
 	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested}, ask)
+}
+
+// unasked reports whether a request to a contact is neither answered nor under
+// way: it was given up. Called with mu held.
+func (m *messenger) unasked(who contact.Contact) bool {
+	return who.State == contact.Requested &&
+		!slices.ContainsFunc(m.conversation(who.Hashid).outbox, func(item *outgoing) bool { return item.Kind == message.Request })
 }
 
 // accept answers a request with yes; localName may be empty.
@@ -281,9 +289,9 @@ func storeContact(tx *vault.Tx, who contact.Contact) error {
 // queue numbers items, stores them in one transaction with what also does, and
 // wakes the conversation's sender. Called with mu held.
 func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.Tx) error) error {
-	next := c.numbering
+	next, now := c.numbering, time.Now() // one time for all parts of a text: they are given up together
 	for _, item := range items {
-		item.To, item.Sequence, item.At = next.Peer, next.Next, time.Now()
+		item.To, item.Sequence, item.At = next.Peer, next.Next, now
 		next.Next++
 	}
 	err := m.profile.vault.Update(func(tx *vault.Tx) error {

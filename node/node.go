@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -73,7 +72,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{profile: cfg.Profile, log: cfg.Log, started: time.Now(), bans: new(dht.Bans), feed: newFeed()}
 	if n.log == nil {
-		n.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		n.log = slog.New(slog.DiscardHandler)
 	}
 	if err := n.setListen(cfg.Listen); err != nil {
 		return nil, err
@@ -83,7 +82,8 @@ func New(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("starting the node: %w", err)
 	}
 	if err := n.assemble(); err != nil {
-		return nil, errors.Join(err, n.host.Close())
+		n.close()
+		return nil, err
 	}
 	return n, nil
 }
@@ -185,7 +185,10 @@ func (n *Node) Run(ctx context.Context) error {
 		n.close()
 		return err
 	}
-	n.loadRelays()
+	n.feed.emit(control.Ready{ // before anything else is told
+		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
+		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
+	})
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -212,10 +215,6 @@ func (n *Node) Run(ctx context.Context) error {
 	wg.Go(func() { n.tellRelays(ctx) })
 	wg.Go(func() { n.tend(ctx) })
 
-	n.feed.emit(control.Ready{
-		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
-		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
-	})
 	select {
 	case err := <-failed:
 		return err
@@ -226,10 +225,21 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
+// close releases what New made. Connections end before the host does: as it goes,
+// libp2p (v0.51.0) stops reading one of its subscriptions to its own events, and
+// neighbours that identify themselves meanwhile would block its end for good.
+// close releases what New made, as far as it came. Twice is harmless.
 func (n *Node) close() {
-	err := errors.Join(n.topic.Close(), n.table.Close(), n.host.Close())
-	if err != nil {
-		n.log.Debug("closing", "error", err)
+	var errs []error
+	if n.topic != nil {
+		errs = append(errs, n.topic.Close())
+	}
+	errs = append(errs, n.host.Network().Close())
+	if n.table != nil {
+		errs = append(errs, n.table.Close())
+	}
+	if errors.Join(append(errs, n.host.Close())...) != nil {
+		n.log.Debug("the network did not close in order")
 	}
 }
 

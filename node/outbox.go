@@ -72,7 +72,9 @@ type outgoing struct {
 
 	attempts int
 	due      time.Time
-	sent     bool
+	sent     bool   // the recipient's node has it
+	reason   string // why it does not go out, as last told
+	told     bool   // last part: the person has been told that all parts are sent
 }
 
 func (o *outgoing) key() string { return fmt.Sprintf("%s %016x", o.To, o.Sequence) }
@@ -86,7 +88,6 @@ type conversation struct {
 	early      map[uint64]*message.Message // arrived before their turn, by sequence
 	receiptDue bool
 	running    bool          // a sender goroutine works
-	reason     string        // why nothing goes out, as last told
 	end        uint64        // sequence of the recipient's node's descriptor, as last seen
 	kick       chan struct{} // capacity 1: look again
 }
@@ -237,7 +238,7 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 			return m.hold(c, due, receipt, err.Error())
 		}
 		m.mu.Lock()
-		c.reason = ""
+		item.reason = ""
 		msg := &message.Message{
 			Kind: item.Kind, Stream: c.Stream, Sequence: item.Sequence, Base: c.base(), ID: item.ID,
 			At: item.At, Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text,
@@ -280,17 +281,15 @@ func repeatAfter(item *outgoing) time.Duration {
 	return wait
 }
 
-// hold tells once why messages wait, and keeps the receipt for the next try.
+// hold tells once of each message why it waits, and keeps the receipt for the next try.
 func (m *messenger) hold(c *conversation, due []*outgoing, receipt *message.Message, reason string) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c.receiptDue = c.receiptDue || receipt != nil
-	if reason != c.reason {
-		c.reason = reason
-		for _, item := range due {
-			if item.Kind == message.Text && item.last() && !item.sent {
-				m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
-			}
+	for _, item := range due {
+		if (item.Kind == message.Text || item.Kind == message.Request) && item.last() && !item.sent && item.reason != reason {
+			item.reason = reason
+			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}
 	}
 	return holdWait
@@ -334,12 +333,20 @@ func (m *messenger) stored(c *conversation, item *outgoing) {
 	if item.Kind != message.Text || !slices.Contains(c.outbox, item) {
 		return
 	}
+	var last *outgoing
 	for _, other := range c.outbox {
-		if other.ID == item.ID && !other.sent {
+		if other.ID != item.ID {
+			continue
+		}
+		if !other.sent {
 			return // other parts are still under way
 		}
+		last = other
 	}
-	m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
+	if last.last() && !last.told {
+		last.told = true
+		m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
+	}
 }
 
 // acknowledged drops what the other side says it has. Called with mu held.
@@ -373,6 +380,9 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool { return slices.Contains(items, item) })
 	for _, item := range items {
 		if item.Kind == message.Text && item.last() {
+			if state == control.Delivered && !item.told { // the receipt was faster than the node's answer
+				m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
+			}
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: state, Reason: reason})
 		}
 	}

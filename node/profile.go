@@ -76,54 +76,29 @@ func Ephemeral(n *network.Network, listen []string) (*Profile, error) {
 	return p, p.SetNetwork(n, nil)
 }
 
-// load reads the profile's keys, and makes those that are missing.
+// load reads the profile's keys, and makes them if there are none. It writes
+// only then: an update changes the file even where it changes no value.
 func (p *Profile) load() error {
-	return p.vault.Update(func(tx *vault.Tx) error {
-		if err := p.loadIdentity(tx); err != nil {
-			return err
-		}
-		if err := p.loadNodeKey(tx); err != nil {
-			return err
-		}
-		raw, err := tx.Get(bucketProfile, keyNetwork)
-		if errors.Is(err, vault.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if p.network, err = network.Parse(raw); err != nil {
-			return fmt.Errorf("the stored network is damaged: %w", err)
-		}
-		return nil
-	})
-}
-
-func (p *Profile) loadIdentity(tx *vault.Tx) error {
-	raw, err := tx.Get(bucketProfile, keyIdentity)
-	if err == nil {
-		defer clear(raw)
-		p.identity, err = parseIdentity(raw)
-		return err
-	}
-	if !errors.Is(err, vault.ErrNotFound) {
-		return err
-	}
-	if p.identity, err = newIdentity(); err != nil {
-		return err
-	}
-	raw = p.identity.append(nil)
-	defer clear(raw)
-	return tx.Put(bucketProfile, keyIdentity, raw)
-}
-
-func (p *Profile) loadNodeKey(tx *vault.Tx) error {
-	seed, err := tx.Get(bucketProfile, keyNode)
+	err := p.vault.View(p.read)
 	if errors.Is(err, vault.ErrNotFound) {
-		seed = make([]byte, ed25519.SeedSize)
-		_, _ = rand.Read(seed)
-		err = tx.Put(bucketProfile, keyNode, seed)
+		if err = p.vault.Update(makeKeys); err == nil {
+			err = p.vault.View(p.read)
+		}
 	}
+	return err
+}
+
+// read takes over what is stored. The error is vault.ErrNotFound if a key is missing.
+func (p *Profile) read(tx *vault.Tx) error {
+	raw, err := tx.Get(bucketProfile, keyIdentity)
+	if err != nil {
+		return err
+	}
+	defer clear(raw)
+	if p.identity, err = parseIdentity(raw); err != nil {
+		return err
+	}
+	seed, err := tx.Get(bucketProfile, keyNode)
 	if err != nil {
 		return err
 	}
@@ -132,6 +107,38 @@ func (p *Profile) loadNodeKey(tx *vault.Tx) error {
 		return errors.New("the stored node key is damaged")
 	}
 	p.nodeKey = ed25519.NewKeyFromSeed(seed)
+	settings, err := tx.Get(bucketProfile, keyNetwork)
+	if errors.Is(err, vault.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if p.network, err = network.Parse(settings); err != nil {
+		return fmt.Errorf("the stored network is damaged: %w", err)
+	}
+	return nil
+}
+
+// makeKeys stores the keys that are missing.
+func makeKeys(tx *vault.Tx) error {
+	if _, err := tx.Get(bucketProfile, keyIdentity); errors.Is(err, vault.ErrNotFound) {
+		id, err := newIdentity()
+		if err != nil {
+			return err
+		}
+		raw := id.append(nil)
+		defer clear(raw)
+		if err := tx.Put(bucketProfile, keyIdentity, raw); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Get(bucketProfile, keyNode); errors.Is(err, vault.ErrNotFound) {
+		seed := make([]byte, ed25519.SeedSize)
+		_, _ = rand.Read(seed)
+		defer clear(seed)
+		return tx.Put(bucketProfile, keyNode, seed)
+	}
 	return nil
 }
 
@@ -160,16 +167,23 @@ func (p *Profile) SetNetwork(n *network.Network, listen []string) error {
 	if err != nil {
 		return err
 	}
+	before, after := p.config, p.config
 	if len(listen) > 0 {
-		p.config.Listen = listen
-		if err := writeConfig(p.dir, p.config); err != nil {
+		after.Listen = listen
+	}
+	err = p.vault.Update(func(tx *vault.Tx) error {
+		if err := tx.Put(bucketProfile, keyNetwork, raw); err != nil || len(listen) == 0 {
 			return err
 		}
+		return writeConfig(p.dir, after) // last: if it fails, nothing is stored
+	})
+	if err != nil {
+		if len(listen) > 0 { // the vault may have failed behind it
+			err = errors.Join(err, writeConfig(p.dir, before))
+		}
+		return fmt.Errorf("the network could not be stored: %w", err)
 	}
-	if err := p.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketProfile, keyNetwork, raw) }); err != nil {
-		return err
-	}
-	p.network = n
+	p.config, p.network = after, n
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (n *Node) keyRecord(now time.Time) ([]byte, error) {
 
 func (n *Node) announce(ctx context.Context, descriptor []byte) {
 	if err := n.topic.Publish(ctx, descriptor); err != nil {
-		n.log.Debug("the descriptor could not be announced", "error", err)
+		n.log.Debug("the descriptor could not be announced")
 	}
 }
 
@@ -91,11 +91,13 @@ func (n *Node) leave() {
 	}
 	n.announce(ctx, withdrawn)
 	if _, err := n.table.Put(ctx, record.DescriptorKey(n.profile.Node()), withdrawn); err != nil {
-		n.log.Debug("the withdrawal was not stored", "error", err)
+		n.log.Debug("the withdrawal was not stored")
 	}
 }
 
-// bucketRelays holds the descriptors of relays in use, for the next start.
+// bucketRelays holds the descriptors of relays in use. At the next start they
+// say whom to dial; their onion keys may be out of date by then, so the directory
+// begins empty.
 const bucketRelays = "relays"
 
 func (n *Node) saveRelays() {
@@ -134,19 +136,6 @@ func (n *Node) storedRelays() []*record.Descriptor {
 	return relays
 }
 
-// loadRelays gives the directory what the last run knew and is still valid.
-func (n *Node) loadRelays() {
-	err := n.profile.vault.View(func(tx *vault.Tx) error {
-		return tx.ForEach(bucketRelays, func(_ string, raw []byte) error {
-			_, _ = n.directory.Learn(raw) // expired by now, perhaps
-			return nil
-		})
-	})
-	if err != nil {
-		n.log.Error("known relays could not be read", "error", err)
-	}
-}
-
 // bootstrapPeers returns whom to dial to join the network: relays known from
 // before, also those whose descriptor has expired, then those of the invite.
 func (n *Node) bootstrapPeers() []peer.AddrInfo {
@@ -158,7 +147,7 @@ func (n *Node) bootstrapPeers() []peer.AddrInfo {
 	}
 	invited, err := peer.AddrInfosFromP2pAddrs(n.profile.Network().Bootstrap...)
 	if err != nil {
-		n.log.Error("the invite's addresses are unusable", "error", err)
+		n.log.Error("the invite's addresses are unusable")
 	}
 	return append(infos, invited...)
 }

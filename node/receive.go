@@ -2,6 +2,9 @@ package node
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"chatnt/discovery/hashid"
@@ -97,6 +100,7 @@ func (c *conversation) expects(msg *message.Message) bool {
 	case msg.Base-1 > c.Received:
 		c.Received = msg.Base - 1
 		c.Parts = nil
+		maps.DeleteFunc(c.early, func(sequence uint64, _ *message.Message) bool { return sequence <= c.Received })
 	}
 	return msg.Sequence > c.Received && msg.Sequence <= c.Received+window
 }
@@ -165,23 +169,40 @@ func (m *messenger) commit(next numbering, also func(*vault.Tx) error) bool {
 func (m *messenger) takeText(c *conversation, who contact.Contact, msg *message.Message) bool {
 	next := c.numbering
 	next.Received = msg.Sequence
-	if msg.Part == 0 || next.PartID != msg.ID {
-		next.PartID, next.Parts = msg.ID, nil
-	}
-	next.Parts = append(next.Parts[:len(next.Parts):len(next.Parts)], msg.Text...)
-	whole := msg.Part == msg.Parts-1
-	text := next.Parts
-	if whole {
-		next.PartID, next.Parts = message.ID{}, nil
-	}
+	text, whole := next.join(msg)
 	if !m.commit(next, nil) {
 		return false
 	}
 	c.numbering = next
 	if whole {
-		m.feed.emit(control.MessageReceived{ID: msg.ID.String(), From: c.Peer.String(), Name: who.Name, Text: string(text), At: msg.At})
+		m.feed.emit(control.MessageReceived{
+			ID: msg.ID.String(), From: c.Peer.String(), Name: who.Name,
+			Text: strings.ToValidUTF8(string(text), "\ufffd"), At: msg.At,
+		})
 	}
 	return true
+}
+
+// join adds a part of a text to those before it, and returns the text when it is
+// whole. A part that does not follow on what is there is passed over, and so is
+// the rest of its text: its beginning was given up, or it never was a text.
+func (n *numbering) join(msg *message.Message) (text []byte, whole bool) {
+	before := n.Parts
+	if msg.Part == 0 {
+		before = nil
+	}
+	// All parts but the last are full.
+	follows := msg.Part == 0 || (n.PartID == msg.ID && len(before) == int(msg.Part)*message.PartSize)
+	whole = msg.Part == msg.Parts-1
+	n.PartID, n.Parts = message.ID{}, nil
+	if !follows || !whole && len(msg.Text) != message.PartSize {
+		return nil, false
+	}
+	text = slices.Concat(before, msg.Text)
+	if !whole {
+		n.PartID, n.Parts = msg.ID, text
+	}
+	return text, whole && len(text) > 0
 }
 
 // takeRequest handles a request: it is news from a stranger, agreement from
@@ -197,6 +218,9 @@ func (m *messenger) takeRequest(c *conversation, who contact.Contact, known bool
 			return false
 		}
 		c.numbering = next
+		if slices.ContainsFunc(c.outbox, func(item *outgoing) bool { return item.Kind == message.Accept }) {
+			return true // the answer is under way already: whoever asks on and on gets one
+		}
 		who.Nick, who.State = msg.Nick, contact.Accepted
 		nick, err := m.profile.nick()
 		if err == nil {
@@ -208,12 +232,15 @@ func (m *messenger) takeRequest(c *conversation, who contact.Contact, known bool
 		return true
 	}
 	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: time.Now()}
-	if err := m.book.Ask(asking); err != nil {
-		m.log.Debug("a request was left out", "error", err)
+	if _, again := m.book.Request(c.Peer); !again && len(m.book.Requests()) >= contact.MaxRequests {
+		m.log.Debug("a request was left out: too many wait for an answer already")
 		return false
 	}
 	if !m.commit(next, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
 		return false
+	}
+	if err := m.book.Ask(asking); err != nil {
+		m.log.Error("a request was stored and is not shown before the next start", "error", err)
 	}
 	c.numbering = next
 	m.conversations[c.Peer] = c

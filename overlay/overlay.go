@@ -299,7 +299,7 @@ func parseRequest(payload []byte) (surb onion.SURB, service string, body []byte,
 		name cryptobyte.String
 		raw  []byte
 	)
-	if !s.ReadUint8(&kind) || kind != kindRequest || !s.ReadBytes(&raw, onion.SURBSize) ||
+	if len(payload) > onion.BodySize || !s.ReadUint8(&kind) || kind != kindRequest || !s.ReadBytes(&raw, onion.SURBSize) ||
 		!s.ReadUint8LengthPrefixed(&name) || len(name) == 0 || len(name) > maxServiceName {
 		return surb, "", nil, errors.New("malformed request")
 	}

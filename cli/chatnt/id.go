@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chatnt/node"
 	"chatnt/node/control"
 )
 
@@ -17,21 +18,14 @@ func newID(std stdio) *cobra.Command {
 		Short:   "Print your hashid, by which others find you",
 		Example: "  chatnt id",
 		Args:    exactArgs(),
-		RunE: func(*cobra.Command, []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			var id control.ID
-			ok, err := c.ask1("/id", &id)
+			_, err = c.ask(cmd.Context(), "/id", &id, func(p *node.Profile) error {
+				id.Hashid = p.Hashid().String()
+				return nil
+			})
 			if err != nil {
 				return err
-			}
-			if !ok {
-				p, err := c.open()
-				if err != nil {
-					return err
-				}
-				id.Hashid = p.Hashid().String()
-				if err := p.Close(); err != nil {
-					return err
-				}
 			}
 			_, err = fmt.Fprintln(std.out, id.Hashid)
 			return err
@@ -42,7 +36,8 @@ func newID(std stdio) *cobra.Command {
 }
 
 func newVersion(std stdio) *cobra.Command {
-	return &cobra.Command{
+	var data string
+	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the program's version",
 		Example: "  chatnt version",
@@ -56,6 +51,8 @@ func newVersion(std stdio) *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&data, "data", "", "ignored: the version is the program's")
+	return cmd
 }
 
 // version is the program's own.

@@ -4,10 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"chatnt/cli/repl"
 )
 
 func main() {
@@ -19,13 +22,18 @@ func main() {
 	if interrupted.Err() != nil {
 		code = exitInterrupted
 	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = errStopped
+	}
 	stopTerm()
 	stopInt()
 	if err != nil && code != exitInterrupted {
-		fmt.Fprintf(os.Stderr, "chatnt: %v\n", err)
+		fmt.Fprintf(os.Stderr, "chatnt: %s\n", repl.Clean(err.Error())) // one line, whatever is quoted in it
 	}
 	os.Exit(code)
 }
+
+var errStopped = errors.New("stopped before it was done")
 
 // stdio is what a command reads and writes.
 type stdio struct{ in, out, err *os.File }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ by a way you trust.`,
 		Example: `  chatnt network create family
   chatnt network create family --listen /ip4/0.0.0.0/tcp/4001`,
 		Args: exactArgs("the network's NAME"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := network.New(args[0], hops, public)
 			if err != nil {
 				return usageError{err}
@@ -56,10 +57,7 @@ by a way you trust.`,
 			if err != nil {
 				return err
 			}
-			if hops < 3 {
-				fmt.Fprintf(std.err, "Messages in this network pass %d of the usual 3 relays: a relay learns more about who talks to whom.\n", hops)
-			}
-			return c.create(n, addrs)
+			return c.create(cmd.Context(), n, addrs)
 		},
 	}
 	c.flags(cmd)
@@ -83,8 +81,8 @@ func parseListen(listen []string) ([]multiaddr.Multiaddr, error) {
 }
 
 // create stores a new network with fixed ports and prints its invite.
-func (c *common) create(n *network.Network, addrs []multiaddr.Multiaddr) (err error) {
-	p, err := c.open()
+func (c *common) create(ctx context.Context, n *network.Network, addrs []multiaddr.Multiaddr) (err error) {
+	p, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,6 +115,9 @@ func (c *common) create(n *network.Network, addrs []multiaddr.Multiaddr) (err er
 	if err := p.SetNetwork(n, listen); err != nil {
 		return err
 	}
+	if n.Hops < 3 {
+		fmt.Fprintf(c.std.err, "Messages in this network pass %d of the usual 3 relays: a relay learns more about who talks to whom.\n", n.Hops)
+	}
 	return c.printInvite(text)
 }
 
@@ -140,12 +141,12 @@ func newNetworkJoin(std stdio) *cobra.Command {
 		Long:    "Store the network of an invite in the profile. Nothing is dialled before the node starts.",
 		Example: "  chatnt network join chatnt:qy...",
 		Args:    exactArgs("the INVITE"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			invite, err := parseNetworkInvite(args[0])
 			if err != nil {
 				return err
 			}
-			return c.join(invite.Network)
+			return c.join(cmd.Context(), invite.Network)
 		},
 	}
 	c.flags(cmd)
@@ -163,8 +164,8 @@ func parseNetworkInvite(text string) (*network.Invite, error) {
 	return invite, invite.Network.CheckTime(time.Now())
 }
 
-func (c *common) join(n *network.Network) (err error) {
-	p, err := c.open()
+func (c *common) join(ctx context.Context, n *network.Network) (err error) {
+	p, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ func (c *common) join(n *network.Network) (err error) {
 		return fmt.Errorf("this profile belongs to the network %q already: name another directory with --data", known.Name)
 	}
 	if n.Hops < 3 {
-		if err := c.confirmHops(n); err != nil {
+		if err := c.confirmHops(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -186,13 +187,15 @@ func (c *common) join(n *network.Network) (err error) {
 
 // confirmHops asks a person at a terminal, and warns a script, that a network
 // hides less than usual.
-func (c *common) confirmHops(n *network.Network) error {
+func (c *common) confirmHops(ctx context.Context, n *network.Network) error {
 	fmt.Fprintf(c.std.err, "Messages in %s pass %d of the usual 3 relays: a relay learns more about who talks to whom.\n", n.Name, n.Hops)
 	if !term.IsTerminal(int(c.std.in.Fd())) {
 		return nil
 	}
 	fmt.Fprint(c.std.err, "Join all the same? [y/N] ")
-	line, err := bufio.NewReader(io.LimitReader(c.std.in, 64)).ReadString('\n')
+	line, err := prompt(ctx, c.std.in, func() (string, error) {
+		return bufio.NewReader(io.LimitReader(c.std.in, 64)).ReadString('\n')
+	})
 	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || (answer != "y" && answer != "yes") {
 		return errors.New("not joined")
 	}
@@ -208,56 +211,20 @@ func newNetworkInvite(std stdio) *cobra.Command {
 others can join now; otherwise it is the invite of the last time.`,
 		Example: "  chatnt network invite",
 		Args:    exactArgs(),
-		RunE: func(*cobra.Command, []string) error {
-			var running control.Invite
-			ok, err := c.ask1("/invite", &running)
-			if ok || err != nil {
-				return errors.Join(err, c.printIf(ok, running.Invite))
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var answer control.Invite
+			_, err := c.ask(cmd.Context(), "/invite", &answer, inNetwork(func(p *node.Profile) (err error) {
+				answer.Invite, err = (&network.Invite{Network: p.Network()}).Text()
+				return err
+			}))
+			if err != nil {
+				return err
 			}
-			return c.withNetwork(func(p *node.Profile) error {
-				text, err := (&network.Invite{Network: p.Network()}).Text()
-				if err != nil {
-					return err
-				}
-				return c.printInvite(text)
-			})
+			return c.printInvite(answer.Invite)
 		},
 	}
 	c.flags(cmd)
 	return cmd
-}
-
-func (c *common) printIf(ok bool, text string) error {
-	if !ok {
-		return nil
-	}
-	return c.printInvite(text)
-}
-
-// ask1 has a running node carry out one line; false if none runs.
-func (c *common) ask1(line string, result any) (bool, error) {
-	dir, err := c.dir()
-	if err != nil {
-		return false, err
-	}
-	err = control.Ask(dir, line, result)
-	if errors.Is(err, control.ErrNotRunning) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// withNetwork opens a profile that must belong to a network.
-func (c *common) withNetwork(do func(*node.Profile) error) (err error) {
-	p, err := c.open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	if p.Network() == nil {
-		return node.ErrNoNetwork
-	}
-	return do(p)
 }
 
 func newNetworkShow(std stdio) *cobra.Command {
@@ -267,30 +234,27 @@ func newNetworkShow(std stdio) *cobra.Command {
 		Short:   "Show the profile's network",
 		Example: "  chatnt network show",
 		Args:    exactArgs(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			var status control.Status
-			ok, err := c.ask1("/status", &status)
+			_, err := c.ask(cmd.Context(), "/status", &status, inNetwork(func(p *node.Profile) error {
+				status = p.Status()
+				return nil
+			}))
 			if err != nil {
 				return err
 			}
-			if ok {
-				return c.showNetwork(status.Network, status.NetworkID, status.Public, status.Hops)
-			}
-			return c.withNetwork(func(p *node.Profile) error {
-				n := p.Network()
-				return c.showNetwork(n.Name, n.ID().String(), n.Public, n.Hops)
-			})
+			return c.showNetwork(status)
 		},
 	}
 	c.flags(cmd)
 	return cmd
 }
 
-func (c *common) showNetwork(name, id string, public bool, hops int) error {
+func (c *common) showNetwork(s control.Status) error {
 	kind := "private"
-	if public {
+	if s.Public {
 		kind = "public"
 	}
-	_, err := fmt.Fprintf(c.std.out, "name  %s\nid    %s\nkind  %s\nhops  %d\n", repl.Clean(name), id, kind, hops)
+	_, err := fmt.Fprintf(c.std.out, "name  %s\nid    %s\nkind  %s\nhops  %d\n", repl.Clean(s.Network), s.NetworkID, kind, s.Hops)
 	return err
 }

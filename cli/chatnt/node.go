@@ -52,13 +52,13 @@ func newNode(std stdio) *cobra.Command {
 }
 
 func (f *nodeFlags) run(ctx context.Context) (err error) {
-	p, err := f.open()
+	p, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if p.Network() == nil {
-		if err := f.firstRun(p); err != nil {
+		if err := f.firstRun(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -67,14 +67,15 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	if f.forget {
-		kept := p
-		if p, err = node.Ephemeral(kept.Network(), nil); err != nil {
+		network := p.Network()
+		if err := p.Close(); err != nil {
 			return err
 		}
-		if err := kept.Close(); err != nil {
+		forgotten, err := node.Ephemeral(network, nil)
+		if err != nil {
 			return err
 		}
-		dir = ""
+		p, dir = forgotten, ""
 	}
 	log := slog.New(slog.NewTextHandler(f.std.err, &slog.HandlerOptions{Level: slog.LevelError}))
 	n, err := node.New(node.Config{Profile: p, Listen: f.listen, Log: log})
@@ -148,12 +149,12 @@ func runNode(ctx context.Context, n *node.Node, talk func(context.Context) error
 }
 
 // firstRun asks a person at a terminal for the network that a new profile lacks.
-func (f *nodeFlags) firstRun(p *node.Profile) error {
+func (f *nodeFlags) firstRun(ctx context.Context, p *node.Profile) error {
 	if f.asJSON || f.headless || !term.IsTerminal(int(f.std.in.Fd())) || !term.IsTerminal(int(f.std.out.Fd())) {
 		return node.ErrNoNetwork
 	}
 	fmt.Fprint(f.std.out, "This profile has no network yet. Paste an invite: ")
-	text, err := repl.Ask(f.std.in)
+	text, err := prompt(ctx, f.std.in, func() (string, error) { return repl.Ask(f.std.in) })
 	if err != nil || text == "" {
 		return node.ErrNoNetwork
 	}
@@ -162,7 +163,7 @@ func (f *nodeFlags) firstRun(p *node.Profile) error {
 		return err
 	}
 	if invite.Network.Hops < 3 {
-		if err := f.confirmHops(invite.Network); err != nil {
+		if err := f.confirmHops(ctx, invite.Network); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,28 +16,43 @@ import (
 
 const maxPassphrase = 4096
 
-var errNoPassphrase = fmt.Errorf("%w: set CHATNT_PASSPHRASE, name a file with --passphrase-file, or run chatnt in a terminal",
-	missingPassphrase{})
+// passphraseError is a vault.ErrPassphrase with a sentence of its own.
+type passphraseError string
 
-// missingPassphrase is a vault.ErrPassphrase with a sentence of its own.
-type missingPassphrase struct{}
+func (e passphraseError) Error() string        { return string(e) }
+func (e passphraseError) Is(target error) bool { return target == vault.ErrPassphrase }
 
-func (missingPassphrase) Error() string        { return "the passphrase is missing" }
-func (missingPassphrase) Is(target error) bool { return target == vault.ErrPassphrase }
+const errNoPassphrase = passphraseError(
+	"the passphrase is missing: set CHATNT_PASSPHRASE, name a file with --passphrase-file, or run chatnt in a terminal")
 
 // open opens the profile, and makes it if there is none yet.
-func (c *common) open() (*node.Profile, error) {
-	dir, err := c.dir()
-	if err != nil {
-		return nil, err
-	}
-	passphrase, err := c.passphrase(!vault.Exists(filepath.Join(dir, "vault.db")))
+func (c *common) open(ctx context.Context) (*node.Profile, error) {
+	dir, passphrase, err := c.credentials(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(passphrase)
+	return openIn(dir, passphrase)
+}
+
+// credentials returns what opens the profile.
+func (c *common) credentials(ctx context.Context) (dir string, passphrase []byte, err error) {
+	if dir, err = c.dir(); err != nil {
+		return "", nil, err
+	}
+	passphrase, err = c.passphrase(ctx, !vault.Exists(filepath.Join(dir, "vault.db")))
+	return dir, passphrase, err
+}
+
+// openIn opens the profile in dir.
+func openIn(dir string, passphrase []byte) (*node.Profile, error) {
 	p, err := node.OpenProfile(dir, passphrase)
-	if err != nil {
+	switch {
+	case errors.Is(err, vault.ErrPassphrase):
+		return nil, fmt.Errorf("%w for the profile in %s: try again, or name another directory with --data", err, dir)
+	case errors.Is(err, vault.ErrInUse):
+		return nil, fmt.Errorf("%w, in %s: stop that one, or name another directory with --data", err, dir)
+	case err != nil:
 		return nil, fmt.Errorf("the profile in %s: %w", dir, err)
 	}
 	return p, nil
@@ -44,11 +60,11 @@ func (c *common) open() (*node.Profile, error) {
 
 // passphrase gets the passphrase from a file, the environment or the terminal.
 // A new one is asked for twice.
-func (c *common) passphrase(isNew bool) ([]byte, error) {
+func (c *common) passphrase(ctx context.Context, isNew bool) ([]byte, error) {
 	if c.passphraseFile != "" {
 		raw, err := os.ReadFile(c.passphraseFile)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", missingPassphrase{}, err)
+			return nil, passphraseError(fmt.Sprintf("the passphrase's file cannot be read: %v", err))
 		}
 		return checked(firstLine(raw))
 	}
@@ -59,28 +75,31 @@ func (c *common) passphrase(isNew bool) ([]byte, error) {
 		return nil, errNoPassphrase
 	}
 	if !isNew {
-		return c.ask("Passphrase: ")
+		return c.askHidden(ctx, "Passphrase: ")
 	}
 	fmt.Fprintln(c.std.err, "This makes a new profile. Its passphrase cannot be recovered: keep it well.")
-	first, err := c.ask("New passphrase: ")
+	first, err := c.askHidden(ctx, "New passphrase: ")
 	if err != nil {
 		return nil, err
 	}
-	again, err := c.ask("Once more: ")
+	again, err := c.askHidden(ctx, "Once more: ")
 	if err != nil {
 		return nil, err
 	}
 	defer clear(again)
 	if !bytes.Equal(first, again) {
-		return nil, fmt.Errorf("%w: the two did not match", missingPassphrase{})
+		return nil, passphraseError("the two passphrases are not the same: try again")
 	}
 	return first, nil
 }
 
-func (c *common) ask(prompt string) ([]byte, error) {
-	fmt.Fprint(c.std.err, prompt)
-	typed, err := term.ReadPassword(int(c.std.in.Fd()))
+func (c *common) askHidden(ctx context.Context, question string) ([]byte, error) {
+	fmt.Fprint(c.std.err, question)
+	typed, err := prompt(ctx, c.std.in, func() ([]byte, error) { return term.ReadPassword(int(c.std.in.Fd())) })
 	fmt.Fprintln(c.std.err)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, errNoPassphrase
 	}
@@ -97,7 +116,7 @@ func checked(passphrase []byte) ([]byte, error) {
 	case len(passphrase) == 0:
 		return nil, errNoPassphrase
 	case len(passphrase) > maxPassphrase:
-		return nil, errors.Join(missingPassphrase{}, fmt.Errorf("a passphrase has at most %d bytes", maxPassphrase))
+		return nil, passphraseError(fmt.Sprintf("the passphrase is longer than %d bytes", maxPassphrase))
 	}
 	return passphrase, nil
 }

@@ -19,8 +19,23 @@ type common struct {
 }
 
 func (c *common) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.data, "data", "", "directory of the profile (default $XDG_DATA_HOME/chatnt or ~/.local/share/chatnt)")
-	cmd.Flags().StringVar(&c.passphraseFile, "passphrase-file", "", "file whose first line is the passphrase (default: $CHATNT_PASSPHRASE, or asked for)")
+	cmd.Flags().Var((*pathFlag)(&c.data), "data", "directory of the profile (default $XDG_DATA_HOME/chatnt or ~/.local/share/chatnt)")
+	cmd.Flags().Var((*pathFlag)(&c.passphraseFile), "passphrase-file", "file whose first line is the passphrase (default: $CHATNT_PASSPHRASE, or asked for)")
+}
+
+// pathFlag is a path that is not empty: a script whose variable is not set must
+// not reach the person's own profile.
+type pathFlag string
+
+func (p *pathFlag) String() string { return string(*p) }
+func (p *pathFlag) Type() string   { return "string" }
+
+func (p *pathFlag) Set(s string) error {
+	if s == "" {
+		return errors.New("the path is empty")
+	}
+	*p = pathFlag(s)
+	return nil
 }
 
 // dir returns the profile's directory.
@@ -50,11 +65,28 @@ prompt; on the first run in a terminal it asks for what it needs.`
   chatnt                          chat`
 	root.AddCommand(newNode(std), newNetwork(std), newID(std), newStatus(std), newDemo(std), newVersion(std))
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(newHelp(root))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: '%s --help' shows what there is", err, cmd.CommandPath())}
 	})
 	return root
+}
+
+// newHelp is cobra's, but that an unknown command is an error.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Show what a command does",
+		Example: "  chatnt help network create",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, unknown, err := root.Find(args)
+			if err != nil || len(unknown) > 0 {
+				return usageError{fmt.Errorf("there is no command %q: 'chatnt --help' lists them", strings.Join(args, " "))}
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 // exactArgs demands n arguments, named for the error.

@@ -20,16 +20,14 @@ func newStatus(std stdio) *cobra.Command {
 		Long:    "Show how the running node is doing, or what its profile is when none runs.",
 		Example: "  chatnt status",
 		Args:    exactArgs(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			var status control.Status
-			running, err := c.ask1("/status", &status)
+			running, err := c.ask(cmd.Context(), "/status", &status, inNetwork(func(p *node.Profile) error {
+				status = p.Status()
+				return nil
+			}))
 			if err != nil {
 				return err
-			}
-			if !running {
-				if err := c.withNetwork(func(p *node.Profile) error { status = p.Status(); return nil }); err != nil {
-					return err
-				}
 			}
 			if asJSON {
 				return json.NewEncoder(std.out).Encode(struct {

@@ -209,10 +209,13 @@ func (s *Session) quit(string) (any, error) {
 	return nil, nil
 }
 
-// word splits the first word off a line, and one space or more behind it.
+// word splits the first word off a line, and the spaces and tabs around it.
 func word(line string) (first, rest string) {
-	first, rest, _ = strings.Cut(strings.TrimLeft(line, " \t"), " ")
-	return first, strings.TrimLeft(rest, " \t")
+	line = strings.TrimLeft(line, " \t")
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		return line[:i], strings.TrimLeft(line[i:], " \t")
+	}
+	return line, ""
 }
 
 // usage says how a command is written.

@@ -60,10 +60,20 @@ type RelaysChanged struct {
 	Usable int `json:"usable"`
 }
 
-// Event is the event's name in the contract.
-func (Ready) Event() string           { return "ready" }
+// Event is "ready".
+func (Ready) Event() string { return "ready" }
+
+// Event is "message".
 func (MessageReceived) Event() string { return "message" }
-func (StatusChanged) Event() string   { return "status" }
+
+// Event is "status".
+func (StatusChanged) Event() string { return "status" }
+
+// Event is "request".
 func (RequestReceived) Event() string { return "request" }
-func (ContactChanged) Event() string  { return "contact" }
-func (RelaysChanged) Event() string   { return "relays" }
+
+// Event is "contact".
+func (ContactChanged) Event() string { return "contact" }
+
+// Event is "relays".
+func (RelaysChanged) Event() string { return "relays" }

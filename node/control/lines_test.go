@@ -81,7 +81,7 @@ func TestLinesReaderFails(t *testing.T) {
 func TestLinesEndless(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
-	go w.Write(make([]byte, control.MaxLine+2)) // and never an end
+	go func() { _, _ = w.Write(make([]byte, control.MaxLine+2)) }() // and never an end
 	var long *control.LineTooLongError
 	if _, err := control.NewLines(r).Next(); !errors.As(err, &long) || len(long.Prefix) != 256 {
 		t.Errorf("got %v", err)

@@ -39,7 +39,7 @@ func tell(ctx context.Context, n Node, w *Writer, ready chan struct{}) error {
 	for {
 		e, err := n.Next(ctx)
 		if err != nil {
-			return nil // the end
+			return nil //nolint:nilerr // the end of everything
 		}
 		if err := w.Event(e); err != nil {
 			return err

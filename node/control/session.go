@@ -56,7 +56,10 @@ func (s *Session) Execute(line string) (any, error) {
 }
 
 func (s *Session) slash(line string) (any, error) {
-	name, rest := word(line)
+	name, rest := "", line // "/ x" is no command
+	if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
+		name, rest = word(line)
+	}
 	for _, c := range commands() {
 		if c.name == name {
 			if c.usage == "" && rest != "" {

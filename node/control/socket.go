@@ -77,10 +77,11 @@ func Listen(ctx context.Context, n Node, dir string) error {
 
 func serveClient(ctx context.Context, n Node, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() { defer close(closed); _ = conn.Close() })
 	_ = Serve(ctx, n, conn, NewWriter(conn)) // a client that goes away is no event
+	cancel()
+	<-closed
 }
 
 // Ask has the node that runs on the profile in dir carry out one line, and

@@ -1,0 +1,118 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"chatnt/discovery/hashid"
+	"chatnt/node/control"
+	"chatnt/node/message"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeNode is a control.Node that knows bob, whom alice asks, and notes what it
+// is told to do.
+type fakeNode struct {
+	events chan control.Event
+
+	mu   sync.Mutex
+	did  []string // guarded by mu
+	nick string   // guarded by mu
+}
+
+func newFake(events ...control.Event) *fakeNode {
+	f := &fakeNode{events: make(chan control.Event, 64)}
+	for _, e := range events {
+		f.events <- e
+	}
+	return f
+}
+
+func bob() control.Contact {
+	return control.Contact{Hashid: hashid.ID{2}.String(), Name: "bob", Nick: "Bobby", State: "accepted", Since: time.Unix(1, 0).UTC()}
+}
+
+func (f *fakeNode) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.did = append(f.did, fmt.Sprintf(format, args...))
+}
+
+// done returns what was noted since the last call.
+func (f *fakeNode) done() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	did := f.did
+	f.did = nil
+	return did
+}
+
+func (f *fakeNode) Next(ctx context.Context) (control.Event, error) {
+	select {
+	case e := <-f.events:
+		return e, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (f *fakeNode) ID() control.ID { return control.ID{Hashid: "me", Node: "here"} }
+
+func (f *fakeNode) Nick() (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nick, nil
+}
+
+func (f *fakeNode) SetNick(nick string) error {
+	f.note("nick %q", nick)
+	if nick == "bad" {
+		return errors.New("a bad nick")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nick = nick
+	return nil
+}
+
+func (f *fakeNode) Invite() (string, error) { return "chatnt:invite", nil }
+
+func (f *fakeNode) Add(id hashid.ID, name, text string) error {
+	f.note("add %x %q %q", id[0], name, text)
+	return nil
+}
+
+func (f *fakeNode) Accept(name, local string) error { f.note("accept %q %q", name, local); return nil }
+func (f *fakeNode) Reject(name string) error        { f.note("reject %q", name); return nil }
+func (f *fakeNode) Contacts() []control.Contact     { return []control.Contact{bob()} }
+func (f *fakeNode) Requests() []control.Request     { return nil }
+
+func (f *fakeNode) Contact(name string) (control.Contact, error) {
+	if c := bob(); name == c.Name || name == c.Hashid {
+		return c, nil
+	}
+	return control.Contact{}, errors.New("no such contact")
+}
+
+func (f *fakeNode) Send(name, text string) (message.ID, error) {
+	c, err := f.Contact(name)
+	if err != nil {
+		return message.ID{}, err
+	}
+	f.note("send %s %q", c.Name, text)
+	return message.ID{7}, nil
+}
+
+func (f *fakeNode) Peers() control.Peers {
+	return control.Peers{Known: 3, Usable: 1, Relays: []string{"there"}}
+}
+
+func (f *fakeNode) LastPath() (control.Path, error) { return control.Path{}, errors.New("no path yet") }
+func (f *fakeNode) Status() control.Status          { return control.Status{Network: "fam"} }

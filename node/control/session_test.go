@@ -1,0 +1,205 @@
+package control_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/network"
+	"chatnt/node/control"
+)
+
+// Each line of a dialogue, what the node was told to do, and what came of it:
+// the result as JSON, or the error.
+func TestDialogue(t *testing.T) {
+	carol := hashid.ID{3}.String()
+	invite, err := (&network.Invite{Person: hashid.ID{4}}).Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	netOnly, err := network.New("fam", 3, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	toNetwork, err := (&network.Invite{Network: netOnly}).Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := `{"id":"07` + strings.Repeat("0", 30) + `","state":"queued"}`
+	f := newFake()
+	s := control.NewSession(f)
+	for _, step := range []struct{ line, did, result, fails string }{
+		{line: "/id", result: `{"hashid":"me","node":"here"}`},
+		{line: "/id ", result: `{"hashid":"me","node":"here"}`},
+		{line: "/id x", fails: "/id takes no arguments"},
+		{line: "/", fails: "there is no command /:"},
+		{line: "/ id", fails: "there is no command"},
+		{line: "/ID", fails: "there is no command /ID"},
+		{line: "/nonsense x", fails: "there is no command /nonsense"},
+		{line: "/nick", result: `{"nick":""}`},
+		{line: "/nick  ada l ", did: `nick "ada l"`, result: `{"nick":"ada l"}`},
+		{line: "/nick bad", did: `nick "bad"`, fails: "a bad nick"},
+		{line: "/invite", result: `{"invite":"chatnt:invite"}`},
+		{line: "/add", fails: "/add HASHID|INVITE NAME [TEXT]"},
+		{line: "/add " + carol, fails: "/add HASHID|INVITE NAME [TEXT]"},
+		{line: "/add carol carol", fails: "56 letters"},
+		{line: "/add " + carol[:55] + "2 carol", fails: ""},
+		{line: "/add " + carol + " carol", did: `add 3 "carol" ""`, result: "null"},
+		{line: "/add " + carol + "  carol  hello there", did: `add 3 "carol" "hello there"`, result: "null"},
+		{line: "/add " + invite + " dan", did: `add 4 "dan" ""`, result: "null"},
+		{line: "/add " + strings.ToUpper(invite) + " dan", did: `add 4 "dan" ""`, result: "null"},
+		{line: "/add " + toNetwork + " dan", fails: "names a network, but no person"},
+		{line: "/add chatnt:x dan", fails: "typing error"},
+		{line: "/accept", fails: "/accept HASHID|NAME [LOCALNAME]"},
+		{line: "/accept a b c", fails: "/accept HASHID|NAME [LOCALNAME]"},
+		{line: "/accept a", did: `accept "a" ""`, result: "null"},
+		{line: "/accept a b", did: `accept "a" "b"`, result: "null"},
+		{line: "/reject", fails: "/reject HASHID|NAME"},
+		{line: "/reject a b", fails: "/reject HASHID|NAME"},
+		{line: "/reject a", did: `reject "a"`, result: "null"},
+		{line: "/contacts", result: `{"contacts":[{"hashid":"` + hashid.ID{2}.String() + `","name":"bob","nick":"Bobby","state":"accepted","since":"1970-01-01T00:00:01Z"}]}`},
+		{line: "/requests", result: `{"requests":[]}`},
+		{line: "/msg", fails: "/msg NAME TEXT"},
+		{line: "/msg bob", fails: "/msg NAME TEXT"},
+		{line: "/msg bob  ", fails: "/msg NAME TEXT"},
+		{line: "/msg bob hi", did: `send bob "hi"`, result: sent},
+		{line: "/msg bob   two  spaces ", did: `send bob "  two  spaces "`, result: sent},
+		{line: "/msg carol hi", fails: "no such contact"},
+		{line: "@bob hi", did: `send bob "hi"`, result: sent},
+		{line: "@bob /quit", did: `send bob "/quit"`, result: sent},
+		{line: "@bob", fails: "@NAME TEXT"},
+		{line: "@", fails: "@NAME TEXT"},
+		{line: "@ hi", fails: "@NAME TEXT"},
+		{line: "@carol hi", fails: "no such contact"},
+		{line: "hi", fails: "no conversation is open"},
+		{line: "//hi", fails: "no conversation is open"},
+		{line: "/query carol", fails: "no such contact"},
+		{line: "/query", fails: "/query NAME"},
+		{line: "/query bob hi", fails: "/query NAME"},
+		{line: "/query bob", result: `{"name":"bob","hashid":"` + hashid.ID{2}.String() + `"}`},
+		{line: " hi", did: `send bob " hi"`, result: sent},
+		{line: "//hi", did: `send bob "/hi"`, result: sent},
+		{line: "/hi", fails: "there is no command /hi"},
+		{line: "#room hi", fails: "there are no rooms yet"},
+		{line: "/close", result: "null"},
+		{line: "hi", fails: "no conversation is open"},
+		{line: "/peers", result: `{"known":3,"usable":1,"relays":["there"]}`},
+		{line: "/path", fails: "no path yet"},
+		{line: "@bob \xff", fails: "not text"},
+		{line: "@bob a\x00b", fails: "not text"},
+		{line: "@bob \x1b[2J", did: `send bob "\x1b[2J"`, result: sent},
+	} {
+		if s.Over() {
+			t.Fatalf("over before %q", step.line)
+		}
+		result, err := s.Execute(step.line)
+		if did := strings.Join(f.done(), ", "); did != step.did {
+			t.Errorf("%q did %s, want %s", step.line, did, step.did)
+		}
+		if step.result == "" {
+			if err == nil || !strings.Contains(err.Error(), step.fails) {
+				t.Errorf("%q: error %v, want %q", step.line, err, step.fails)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", step.line, err)
+			continue
+		}
+		if got := asJSON(t, result); got != step.result {
+			t.Errorf("%q: %s, want %s", step.line, got, step.result)
+		}
+	}
+	if _, err := s.Execute("/quit"); err != nil || !s.Over() {
+		t.Errorf("/quit: %v, over %v", err, s.Over())
+	}
+}
+
+// The open conversation is with a person, not with a name.
+func TestQueryFollowsThePerson(t *testing.T) {
+	s := control.NewSession(newFake())
+	if s.Current() != "" {
+		t.Errorf("the open conversation is %q", s.Current())
+	}
+	if _, err := s.Execute("/query " + hashid.ID{2}.String()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Current() != "bob" {
+		t.Errorf("the open conversation is %q", s.Current())
+	}
+}
+
+// Every command of /help is one, and is explained.
+func TestHelp(t *testing.T) {
+	result, err := control.NewSession(newFake()).Execute("/help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range result.(control.Help).Commands {
+		name, _, _ := strings.Cut(c.Usage, " ")
+		names = append(names, name)
+		if c.Help == "" {
+			t.Errorf("%s is not explained", name)
+		}
+		_, err := control.NewSession(newFake()).Execute(name)
+		if err != nil && strings.Contains(err.Error(), "no command") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name := range strings.FieldsSeq("/help /id /nick /add /accept /reject /contacts /requests /msg /query /peers /path /status /quit") {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s of the contract is missing", name)
+		}
+	}
+}
+
+func TestComplete(t *testing.T) {
+	s := control.NewSession(newFake())
+	for line, want := range map[string]string{
+		"/qu":      "/query |/quit ",
+		"/msg":     "/msg ",
+		"/x":       "",
+		"@":        "@bob ",
+		"@bo":      "@bob ",
+		"@x":       "",
+		"@bob ":    "",
+		"/msg ":    "/msg bob ",
+		"/query b": "/query bob ",
+		"/id ":     "",
+		"":         "",
+		"hello":    "",
+	} {
+		if got := strings.Join(s.Complete(line), "|"); got != want {
+			t.Errorf("Complete(%q) = %q, want %q", line, got, want)
+		}
+	}
+}
+
+// No line is too odd to be answered, and only /quit ends a dialogue.
+func FuzzExecute(f *testing.F) {
+	for _, line := range []string{
+		"", "/", "//", "@", "#", "/quit", "/quit x", "/msg bob  hi", "@bob hi", "/add a b c", "/query bob", "\x00", "\xff", "/\xff", "@bob\thi", " /quit",
+		"/add chatnt:qqqq bob", "/accept\t\ta b", "/nick \u202e",
+	} {
+		f.Add(line, line)
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		n := newFake()
+		s := control.NewSession(n)
+		for _, line := range []string{first, second, "/query bob", first, second} {
+			result, err := s.Execute(line)
+			if err != nil && err.Error() == "" {
+				t.Errorf("%q: an error without a sentence", line)
+			}
+			if err == nil && result != nil {
+				asJSON(t, result)
+			}
+			s.Complete(line)
+		}
+		if quit := strings.TrimRight(first, " \t") == "/quit" || strings.TrimRight(second, " \t") == "/quit"; s.Over() != quit {
+			t.Errorf("over is %v", s.Over())
+		}
+	})
+}

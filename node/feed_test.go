@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"chatnt/node/control"
+)
+
+// drain returns the events that wait.
+func drain(f *feed) []control.Event {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var events []control.Event
+	for {
+		f.mu.Lock()
+		n := len(f.events)
+		f.mu.Unlock()
+		if n == 0 {
+			return events
+		}
+		e, err := f.next(ctx)
+		if err != nil {
+			return events
+		}
+		events = append(events, e)
+	}
+}
+
+func known(n int) control.Event { return control.RelaysChanged{Known: n} }
+
+func TestFeedKeepsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed()
+		got := make(chan control.Event)
+		go func() {
+			defer close(got)
+			for {
+				e, err := f.next(t.Context())
+				if err != nil {
+					return
+				}
+				got <- e
+				if e == known(99) {
+					return
+				}
+			}
+		}()
+		synctest.Wait() // the reader waits first
+		for i := range 100 {
+			f.emit(known(i))
+		}
+		n := 0
+		for e := range got {
+			if e != known(n) {
+				t.Fatalf("event %d is %v", n, e)
+			}
+			n++
+		}
+		if n != 100 {
+			t.Errorf("%d events came", n)
+		}
+	})
+}
+
+func TestFeedEndsWithCtx(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		f := newFeed()
+		ended := make(chan error)
+		go func() {
+			_, err := f.next(ctx)
+			ended <- err
+		}()
+		synctest.Wait()
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("next: %v", err)
+		}
+		for range maxUnread {
+			f.emit(known(0))
+		}
+		if err := f.room(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("room: %v", err)
+		}
+	})
+}
+
+// A full feed still takes events, but says that there is no room until its
+// reader has gone on.
+func TestFeedHoldsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed()
+		for range maxUnread + 1 {
+			f.emit(known(0))
+		}
+		room := make(chan error, 1)
+		go func() { room <- f.room(t.Context()) }()
+		for range 2 {
+			synctest.Wait()
+			select {
+			case err := <-room:
+				t.Fatalf("there is room in a full feed: %v", err)
+			default:
+			}
+			if _, err := f.next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-room; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,217 @@
+package node
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/node/control"
+	"chatnt/node/message"
+	"chatnt/overlay/onion"
+)
+
+func timeNow() time.Time { return time.Now() }
+
+// noLink reaches nobody.
+type noLink struct{}
+
+func (noLink) Send(hashid.NodeID, *onion.Packet) error { return nil }
+func (noLink) Get() *onion.Packet                      { return new(onion.Packet) }
+func (noLink) Put(*onion.Packet)                       {}
+
+func TestRepeatAfter(t *testing.T) {
+	var waits []time.Duration
+	for n := range 8 {
+		waits = append(waits, repeatAfter(&outgoing{Kind: message.Text, attempts: n + 1, sent: true}))
+	}
+	if waits[0] != 2*time.Second || waits[1] != 3*time.Second || waits[7] != 10*time.Second {
+		t.Errorf("a message is repeated after %v", waits)
+	}
+	for i := 1; i < len(waits); i++ {
+		if waits[i] < waits[i-1] {
+			t.Errorf("a message is repeated after %v", waits)
+		}
+	}
+	if wait := repeatAfter(&outgoing{Kind: message.Request, attempts: 1, sent: true}); wait != 5*time.Minute {
+		t.Errorf("a request that was taken is repeated after %v", wait)
+	}
+}
+
+// After two weeks without a receipt a text has failed; a text that was sent
+// later still goes, and says that the first is not waited for. A request that was
+// given up may be made again.
+func TestGivingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		if _, err := m.send("bob", strings.Repeat("x", message.PartSize+1)); err != nil {
+			t.Fatal(err)
+		}
+		carol := hashid.ID{3}
+		if err := m.add(carol, "carol", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(7 * 24 * time.Hour)
+		if _, err := m.send("bob", "later"); err != nil {
+			t.Fatal(err)
+		}
+		transcript(m)
+		time.Sleep(7 * 24 * time.Hour)
+		c := m.conversation(bob())
+		if due, _, _, _ := m.takeDue(c); len(due) != 3 {
+			t.Errorf("%d are due on the last day", len(due))
+		}
+		expectTold(t, m)
+		time.Sleep(time.Second)
+		if due, _, _, _ := m.takeDue(c); len(due) != 1 || c.base() != 3 {
+			t.Errorf("%d are due after two weeks, base %d", len(due), c.base())
+		}
+		expectTold(t, m, "failed not acknowledged for two weeks")
+		if _, _, _, idle := m.takeDue(m.conversation(carol)); !idle {
+			t.Error("a request is still under way")
+		}
+		if err := m.add(carol, "carol", ""); err != nil {
+			t.Errorf("asking again: %v", err)
+		}
+	})
+}
+
+// While the recipient cannot be found, the person is told so once for each
+// message, the look-ups grow rare, and all ends with ctx.
+func TestWaitingForARecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		asked := 0
+		m.people.get = func(context.Context, ...string) ([]byte, error) { asked++; return nil, errNoRecord }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.run(ctx) }()
+		synctest.Wait()
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		expectTold(t, m, "queued ", "queued the recipient's key record is not to be found yet")
+		if _, err := m.send("bob", "more"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(9 * time.Minute)
+		expectTold(t, m, "queued ", "queued the recipient's key record is not to be found yet")
+		if asked < 10 || asked > 30 {
+			t.Errorf("%d look-ups in ten minutes", asked)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// A message for want of relays stays, and says how many are missing.
+func TestWaitingForRelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, raw := friendsWithRecord(t)
+		m.people.get = func(context.Context, ...string) ([]byte, error) { return raw, nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.run(ctx) }()
+		synctest.Wait()
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		expectTold(t, m, "queued ", "queued a path needs 3 relays and 0 can be used now: 3 missing")
+		cancel()
+		<-ended
+	})
+}
+
+// friendsWithRecord is friends, with a bob who has keys, and his key record.
+func friendsWithRecord(t *testing.T) (*messenger, []byte) {
+	t.Helper()
+	p, id := testProfile(t), testIdentity(t)
+	if err := p.Introduce(id.hashid(), "bob"); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := id.keyRecord(hashid.NodeID{9}, uint64(time.Now().Unix()), time.Now()).Sign(p.network.ID(), id.sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return messengerOf(t, p), raw
+}
+
+// The inbox of this node takes sealed frames for this person and no others, and
+// is bounded.
+func TestMailboxPut(t *testing.T) {
+	m := friends(t)
+	own := m.profile.Hashid()
+	put := func(mailbox hashid.ID, size int) byte {
+		answer := m.mailboxPut(append(mailbox[:], make([]byte, size)...))
+		if len(answer) != 1 {
+			t.Fatalf("the answer is %x", answer)
+		}
+		return answer[0]
+	}
+	for _, bad := range []byte{put(bob(), frameSize), put(own, frameSize-1), put(own, frameSize+1), put(own, 0), m.mailboxPut(nil)[0]} {
+		if bad != putUnknown {
+			t.Errorf("the answer is %d", bad)
+		}
+	}
+	for range maxInbox {
+		if answer := put(own, frameSize); answer != putStored {
+			t.Fatalf("the answer is %d", answer)
+		}
+	}
+	if answer := put(own, frameSize); answer != putFull {
+		t.Errorf("the answer of a full inbox is %d", answer)
+	}
+}
+
+// Frames are opened and taken in, whatever is between them; while the person does
+// not read, they wait.
+func TestReceive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, id := testProfile(t), testIdentity(t)
+		if err := p.Introduce(id.hashid(), "bob"); err != nil {
+			t.Fatal(err)
+		}
+		m := messengerOf(t, p)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.receive(ctx) }()
+		own := p.Hashid()
+		arrive := func(frame []byte) {
+			t.Helper()
+			if answer := m.mailboxPut(append(own[:], frame...)); answer[0] != putStored {
+				t.Fatalf("the answer is %d", answer)
+			}
+		}
+		sealed := func(sequence uint64, text string) []byte {
+			frame, err := seal(m.network, id, keyRecordOf(p.identity), testText(sequence, text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return frame
+		}
+		arrive(make([]byte, frameSize))
+		arrive(sealed(1, "one"))
+		synctest.Wait()
+		expectTold(t, m, "bob: one")
+
+		for range maxUnread {
+			m.feed.emit(control.RelaysChanged{})
+		}
+		arrive(sealed(2, "two"))
+		arrive(sealed(3, "three"))
+		synctest.Wait()
+		// One was waited for already when the feed filled up.
+		if waiting := len(m.inbox); waiting != 1 {
+			t.Errorf("%d frames wait in the inbox", waiting)
+		}
+		drain(m.feed)
+		synctest.Wait()
+		expectTold(t, m, "bob: three")
+		cancel()
+		<-ended
+	})
+}

@@ -1,0 +1,169 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/node/vault"
+)
+
+// phoneBook answers look-ups with what the test puts there.
+type phoneBook struct {
+	raw   []byte // nil: nobody is found
+	hangs bool   // until the caller gives up
+	asked int
+}
+
+func (b *phoneBook) get(ctx context.Context, keys ...string) ([]byte, error) {
+	b.asked++
+	if b.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if b.raw == nil || len(keys) != 2 {
+		return nil, errors.New("not found")
+	}
+	return b.raw, nil
+}
+
+func testPeople(t *testing.T, v *vault.Vault, b *phoneBook) *people {
+	t.Helper()
+	p, err := newPeople([32]byte{1}, v, time.Now, b.get)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// published signs a person's record as of now, at a node and of a sequence.
+func published(t *testing.T, id *identity, node byte, sequence uint64) []byte {
+	t.Helper()
+	raw, err := id.keyRecord(hashid.NodeID{node}, sequence, time.Now()).Sign([32]byte{1}, id.sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func seq() uint64 { return uint64(time.Now().Unix()) }
+
+func TestRecordIsLookedUpOnceAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		b := &phoneBook{raw: published(t, bob, 1, seq())}
+		p := testPeople(t, vault.Memory(), b)
+		if p.known(bob.hashid()) != nil || b.asked != 0 {
+			t.Error("known without a look-up")
+		}
+		for range 3 {
+			if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+				t.Fatalf("record: %v, %v", r, err)
+			}
+		}
+		if b.asked != 1 {
+			t.Errorf("%d look-ups", b.asked)
+		}
+		if r := p.known(bob.hashid()); r == nil || r.Inbox.Node != (hashid.NodeID{1}) {
+			t.Errorf("known: %v", r)
+		}
+		time.Sleep(recordFresh)
+		b.raw = published(t, bob, 2, seq())
+		if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != 2 {
+			t.Errorf("after an hour: %v, %v, %d look-ups", r, err, b.asked)
+		}
+		// One that may be out of date is looked up at once, but not on and on.
+		for range 5 {
+			if _, err := p.record(t.Context(), bob.hashid(), true); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(recordAgain / 4)
+		}
+		if b.asked > 4 {
+			t.Errorf("%d look-ups of a suspect record in a second", b.asked)
+		}
+	})
+}
+
+func TestLookUpsInVainGrowRare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		b := &phoneBook{}
+		p := testPeople(t, vault.Memory(), b)
+		for range 10 * 60 * 4 {
+			if _, err := p.record(t.Context(), bob.hashid(), false); !errors.Is(err, errNoRecord) {
+				t.Fatalf("record: %v", err)
+			}
+			time.Sleep(250 * time.Millisecond)
+		}
+		if b.asked < 15 || b.asked > 25 {
+			t.Errorf("%d look-ups in ten minutes", b.asked)
+		}
+		b.raw = published(t, bob, 1, seq())
+		time.Sleep(recordAgainLast)
+		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+			t.Errorf("a minute after it was published: %v", err)
+		}
+	})
+}
+
+// A known record does while nothing newer comes, also when the table hangs.
+func TestKnownRecordWillDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		v := vault.Memory()
+		b := &phoneBook{raw: published(t, bob, 1, seq())}
+		if _, err := testPeople(t, v, b).record(t.Context(), bob.hashid(), false); err != nil {
+			t.Fatal(err)
+		}
+		again := testPeople(t, v, &phoneBook{hangs: true}) // after a restart
+		if r := again.known(bob.hashid()); r == nil {
+			t.Error("the record was not kept")
+		}
+		began := time.Now()
+		if r, err := again.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+			t.Errorf("record: %v, %v", r, err)
+		}
+		if took := time.Since(began); took > recordRefresh {
+			t.Errorf("it took %v", took)
+		}
+		time.Sleep(record.KeyRecordLifetime)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := again.record(ctx, bob.hashid(), false); !errors.Is(err, errNoRecord) {
+			t.Errorf("an expired record: %v", err)
+		}
+	})
+}
+
+// Neither an older record nor somebody else's takes the place of a newer one,
+// also after a restart.
+func TestNewerRecordStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob, eve := testIdentity(t), testIdentity(t)
+		v := vault.Memory()
+		old := published(t, bob, 1, seq())
+		b := &phoneBook{raw: published(t, bob, 2, seq()+5)}
+		p := testPeople(t, v, b)
+		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+			t.Fatal(err)
+		}
+		bad := append([]byte(nil), old...)
+		bad[len(bad)-1] ^= 1
+		for name, raw := range map[string][]byte{"old": old, "eve's": published(t, eve, 3, seq()+9), "forged": bad, "empty": {}} {
+			b.raw = raw
+			for _, p := range []*people{p, testPeople(t, v, b)} {
+				time.Sleep(recordAgainLast)
+				asked := b.asked
+				r, err := p.record(t.Context(), bob.hashid(), true)
+				if err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != asked+1 {
+					t.Errorf("%s: %v, %v, %d look-ups", name, r, err, b.asked-asked)
+				}
+			}
+		}
+	})
+}
