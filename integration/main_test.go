@@ -1,0 +1,35 @@
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			os.Stderr.WriteString("goroutines are left: " + err.Error() + "\n")
+			code = 1
+		}
+	}
+	removeBinary()
+	os.Exit(code)
+}
+
+// goHome fails a test, once all its other clean-up is done, that leaves
+// goroutines behind. Such a test does not run in parallel with others.
+func goHome(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+}
+
+// count is few at everyday counts and many with CHATNT_LONG=1.
+func count(few, many int) int {
+	if os.Getenv("CHATNT_LONG") == "1" {
+		return many
+	}
+	return few
+}
