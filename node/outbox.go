@@ -24,7 +24,7 @@ const (
 	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
 	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
 	repeatAsk   = 5 * time.Minute        // a request that was taken: people take their time
-	holdWait    = 250 * time.Millisecond // while nothing can go out
+	holdWait    = 250 * time.Millisecond // while nothing can go out, doubling up to repeatLast
 	answerWait  = 10 * time.Second       // for the end node's answer to one attempt
 	giveUpAfter = 14 * 24 * time.Hour
 
@@ -81,8 +81,10 @@ func (o *outgoing) key() string { return fmt.Sprintf("%s %016x", o.To, o.Sequenc
 
 func (o *outgoing) last() bool { return o.Part == o.Parts-1 }
 
-// conversation is all that is under way with one person. messenger.mu guards it.
+// conversation is all that is under way with one person. messenger.mu guards it,
+// but for with.
 type conversation struct {
+	with hashid.ID // the person; read-only
 	numbering
 	outbox     []*outgoing                 // by sequence
 	early      map[uint64]*message.Message // arrived before their turn, by sequence
@@ -90,10 +92,11 @@ type conversation struct {
 	running    bool          // a sender goroutine works
 	end        uint64        // sequence of the recipient's node's descriptor, as last seen
 	kick       chan struct{} // capacity 1: look again
+	holds      int           // tries in a row when nothing could go out
 }
 
 func newConversation(n numbering) *conversation {
-	return &conversation{numbering: n, early: make(map[uint64]*message.Message), kick: make(chan struct{}, 1)}
+	return &conversation{with: n.Peer, numbering: n, early: make(map[uint64]*message.Message), kick: make(chan struct{}, 1)}
 }
 
 // base is the lowest number still repeated.
@@ -120,7 +123,7 @@ func (m *messenger) wake(c *conversation) {
 // sender sends and repeats what a conversation has waiting, until nothing is or
 // ctx ends.
 func (m *messenger) sender(ctx context.Context, c *conversation) {
-	end := m.announced(c.Peer)
+	end := m.announced(c.with)
 	m.mu.Lock()
 	c.end = end
 	m.mu.Unlock()
@@ -151,7 +154,7 @@ func (m *messenger) sender(ctx context.Context, c *conversation) {
 // hurry makes a conversation's messages due when the recipient's node has come
 // back since the last attempts: it has announced itself anew.
 func (m *messenger) hurry(c *conversation) {
-	now := m.announced(c.Peer)
+	now := m.announced(c.with)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if now == 0 || now == c.end {
@@ -228,7 +231,7 @@ func (m *messenger) giveUp(c *conversation, now time.Time) {
 // sendAll makes one attempt for each message and for the receipt. It returns
 // how soon to try again if nothing could go out at all.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipt *message.Message) time.Duration {
-	to, err := m.people.record(ctx, c.Peer, m.suspect(due))
+	to, err := m.people.record(ctx, c.with, m.suspect(due))
 	if err != nil {
 		return m.hold(c, due, receipt, "the recipient's key record is not to be found yet")
 	}
@@ -238,7 +241,7 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 			return m.hold(c, due, receipt, err.Error())
 		}
 		m.mu.Lock()
-		item.reason = ""
+		c.holds, item.reason = 0, ""
 		msg := &message.Message{
 			Kind: item.Kind, Stream: c.Stream, Sequence: item.Sequence, Base: c.base(), ID: item.ID,
 			At: item.At, Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text,
@@ -254,6 +257,9 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	if receipt != nil {
 		if path, err := m.overlay.Draw(ctx, to.Inbox.Node); err == nil {
 			m.attempt(ctx, to, path, receipt, func() {})
+			m.mu.Lock()
+			c.holds = 0
+			m.mu.Unlock()
 		}
 		// A receipt that cannot go now is asked for again by the next repeat.
 	}
@@ -292,7 +298,9 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipt *message.Mess
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}
 	}
-	return holdWait
+	wait := min(holdWait<<min(c.holds, 8), repeatLast)
+	c.holds++
+	return wait
 }
 
 // attempt sends one message over one path in the background and calls stored if

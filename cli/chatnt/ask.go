@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"chatnt/node"
@@ -13,8 +14,10 @@ import (
 const (
 	// busyWait is how long a profile may be in use while no node answers: one is
 	// starting or ending, or another command is about to end.
-	busyWait  = 3 * time.Second
-	busyAgain = 50 * time.Millisecond
+	busyWait = 5 * time.Second
+	// Opening keeps others out for as long as the passphrase takes to stretch:
+	// those who try at the same pace would for ever be in each other's way.
+	busyAgain = 500 * time.Millisecond // at most, at random
 )
 
 // ask has the running node carry out one line and decodes its answer into
@@ -28,7 +31,7 @@ func (c *common) ask(ctx context.Context, line string, result any, offline func(
 		return false, err
 	}
 	defer clear(passphrase)
-	for give := time.Now().Add(busyWait); ; time.Sleep(busyAgain) {
+	for give := time.Now().Add(busyWait); ; time.Sleep(rand.N(busyAgain)) { //nolint:gosec // nobody gains from guessing it
 		p, err := openIn(dir, passphrase)
 		if err == nil {
 			return false, errors.Join(offline(p), p.Close())

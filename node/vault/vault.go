@@ -33,6 +33,11 @@ const (
 
 	// lockWait bounds the wait for another process that is just leaving.
 	lockWait = 100 * time.Millisecond
+
+	// openWait bounds the wait for others who open the file at the same time:
+	// each inspects it under a shared lock, for as long as the passphrase takes
+	// to stretch, and then needs it alone.
+	openWait = 2 * time.Second
 )
 
 // A Vault holds named values in named buckets. It is safe for concurrent use;
@@ -282,8 +287,12 @@ func openBolt(path string, readOnly bool) (*bolt.DB, error) {
 // options fixes the page size, so that a profile may move to a machine with
 // another one.
 func options(readOnly bool) *bolt.Options {
+	wait := openWait
+	if readOnly {
+		wait = lockWait
+	}
 	return &bolt.Options{
-		Timeout:      lockWait,
+		Timeout:      wait,
 		ReadOnly:     readOnly,
 		PageSize:     pageSize,
 		NoStatistics: true,

@@ -528,3 +528,35 @@ func TestNoClearText(t *testing.T) {
 		t.Error("the search finds nothing at all")
 	}
 }
+
+// Several who open a vault at once are in each other's way for a moment, but
+// none is turned away for good.
+func TestOpenedByManyAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "vault.db")
+	v, err := Create(path, passphrase())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				v, err := Open(path, passphrase())
+				if err == nil {
+					if err := v.Close(); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				if !errors.Is(err, ErrInUse) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
