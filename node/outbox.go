@@ -24,7 +24,7 @@ const (
 	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
 	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
 	repeatAsk   = 5 * time.Minute        // a request that was taken: people take their time
-	holdWait    = 250 * time.Millisecond // while nothing can go out, doubling up to repeatLast
+	holdWait    = 250 * time.Millisecond // while nothing can go out
 	answerWait  = 10 * time.Second       // for the end node's answer to one attempt
 	giveUpAfter = 14 * 24 * time.Hour
 
@@ -92,7 +92,6 @@ type conversation struct {
 	running    bool          // a sender goroutine works
 	end        uint64        // sequence of the recipient's node's descriptor, as last seen
 	kick       chan struct{} // capacity 1: look again
-	holds      int           // tries in a row when nothing could go out
 }
 
 func newConversation(n numbering) *conversation {
@@ -136,9 +135,7 @@ func (m *messenger) sender(ctx context.Context, c *conversation) {
 			return
 		}
 		if len(due) > 0 || receipt != nil {
-			if again := m.sendAll(ctx, c, due, receipt); again > 0 {
-				next = again
-			}
+			next = min(next, m.sendAll(ctx, c, due, receipt))
 		}
 		timer.Reset(next)
 		select {
@@ -229,25 +226,27 @@ func (m *messenger) giveUp(c *conversation, now time.Time) {
 }
 
 // sendAll makes one attempt for each message and for the receipt. It returns
-// how soon to try again if nothing could go out at all.
+// when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipt *message.Message) time.Duration {
 	to, err := m.people.record(ctx, c.with, m.suspect(due))
 	if err != nil {
 		return m.hold(c, due, receipt, "the recipient's key record is not to be found yet")
 	}
+	next := repeatLast
 	for _, item := range due {
 		path, err := m.overlay.Draw(ctx, to.Inbox.Node)
 		if err != nil {
 			return m.hold(c, due, receipt, err.Error())
 		}
 		m.mu.Lock()
-		c.holds, item.reason = 0, ""
+		item.reason = ""
 		msg := &message.Message{
 			Kind: item.Kind, Stream: c.Stream, Sequence: item.Sequence, Base: c.base(), ID: item.ID,
 			At: item.At, Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text,
 		}
 		item.attempts++
-		item.due = time.Now().Add(repeatAfter(item))
+		wait := repeatAfter(item)
+		item.due, next = time.Now().Add(wait), min(next, wait)
 		if item.Kind == message.Text {
 			m.lastPath = sentPath(item.ID, path)
 		}
@@ -257,13 +256,10 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	if receipt != nil {
 		if path, err := m.overlay.Draw(ctx, to.Inbox.Node); err == nil {
 			m.attempt(ctx, to, path, receipt, func() {})
-			m.mu.Lock()
-			c.holds = 0
-			m.mu.Unlock()
 		}
 		// A receipt that cannot go now is asked for again by the next repeat.
 	}
-	return 0
+	return next
 }
 
 // suspect tells whether the recipient's record may be out of date.
@@ -298,9 +294,10 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipt *message.Mess
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}
 	}
-	wait := min(holdWait<<min(c.holds, 8), repeatLast)
-	c.holds++
-	return wait
+	if len(due) == 0 {
+		return repeatLast // only a receipt: whoever waits for it asks again
+	}
+	return holdWait
 }
 
 // attempt sends one message over one path in the background and calls stored if

@@ -105,7 +105,9 @@ func keys(id hashid.ID) []string {
 func (w *person) valid(now time.Time) bool { return w.record != nil && w.record.CheckTime(now) == nil }
 
 // pause is how long to wait after the last look-up.
-func (w *person) pause() time.Duration { return min(recordAgain<<min(w.misses, 8), recordAgainLast) }
+func (w *person) pause() time.Duration {
+	return min(recordAgain<<min(max(w.misses-1, 0), 8), recordAgainLast)
+}
 
 // remembered returns what is known of a person, at first from the vault. Called with mu held.
 func (p *people) remembered(id hashid.ID) *person {
