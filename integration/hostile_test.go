@@ -95,13 +95,15 @@ func TestHostileRelays(t *testing.T) {
 		check func(t *testing.T, bad []hostile, honest relay.Stats, ends uint64) bool
 	}{
 		{
-			"replay", []hostile{new(replayer)},
+			"replay",
+			[]hostile{new(replayer)},
 			func(t *testing.T, bad []hostile, honest relay.Stats, ends uint64) bool {
 				return honest.Replayed > 0 && honest.Replayed+ends >= bad[0].done()
 			},
 		},
 		{
-			"flip in the header", []hostile{&flipper{at: inHeader}},
+			"flip in the header",
+			[]hostile{&flipper{at: inHeader}},
 			func(t *testing.T, bad []hostile, honest relay.Stats, ends uint64) bool {
 				return honest.Unreadable > 0 && honest.Unreadable+ends >= bad[0].done()
 			},
@@ -109,17 +111,20 @@ func TestHostileRelays(t *testing.T) {
 		{
 			// Nobody on the way can tell; the end node does. (Of an answer, that is
 			// whoever asked, who does not count it.)
-			"flip in the payload", []hostile{&flipper{at: inPayload}},
+			"flip in the payload",
+			[]hostile{&flipper{at: inPayload}},
 			func(t *testing.T, bad []hostile, honest relay.Stats, ends uint64) bool {
 				return ends > 0 && honest.Unreadable+honest.Replayed == 0
 			},
 		},
 		{
-			"drop", []hostile{new(dropper)},
+			"drop",
+			[]hostile{new(dropper)},
 			func(t *testing.T, bad []hostile, honest relay.Stats, ends uint64) bool { return true },
 		},
 		{
-			"all", []hostile{new(replayer), &flipper{at: inPayload}, new(dropper)},
+			"all",
+			[]hostile{new(replayer), &flipper{at: inPayload}, new(dropper)},
 			func(t *testing.T, bad []hostile, honest relay.Stats, ends uint64) bool { return honest.Replayed > 0 },
 		},
 	} {

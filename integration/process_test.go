@@ -177,8 +177,11 @@ func TestDemo(t *testing.T) {
 			events = append(events, e)
 		}
 		for _, want := range []has{
-			{"event": "message", "name": "bob", "text": "one"}, {"event": "message", "name": "bob", "text": "two"},
-			{"event": "done", "line": "@bob two"}, {"event": "done", "line": "/path"}, {"event": "error", "line": "/nonsense"},
+			{"event": "message", "name": "bob", "text": "one"},
+			{"event": "message", "name": "bob", "text": "two"},
+			{"event": "done", "line": "@bob two"},
+			{"event": "done", "line": "/path"},
+			{"event": "error", "line": "/nonsense"},
 		} {
 			if n := len(slices.DeleteFunc(slices.Clone(events), func(e event) bool { return !e.has(want) })); n != 1 {
 				t.Errorf("%v happens %d times in\n%s", want, n, out)
@@ -201,7 +204,8 @@ var program struct {
 func build(t testing.TB) string {
 	t.Helper()
 	program.once.Do(func() {
-		if program.dir, program.err = os.MkdirTemp("", "chatnt-integration-"); program.err != nil {
+		program.dir, program.err = os.MkdirTemp("", "chatnt-integration-") //nolint:usetesting // it serves several tests
+		if program.err != nil {
 			return
 		}
 		program.path = filepath.Join(program.dir, "chatnt")
@@ -226,13 +230,13 @@ func removeBinary() {
 }
 
 // run runs the program to its end, with a passphrase, and returns its output.
-func run(t *testing.T, code int, args ...string) string {
+func run(t testing.TB, code int, args ...string) string {
 	t.Helper()
 	return runWith(t, []string{"CHATNT_PASSPHRASE=" + passphrase}, code, args...)
 }
 
 // runWith runs the program to its end in a bare environment and expects an exit code.
-func runWith(t *testing.T, env []string, code int, args ...string) string {
+func runWith(t testing.TB, env []string, code int, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), build(t), args...)
@@ -271,7 +275,7 @@ func (e event) has(fields has) bool {
 
 // process is a running program that is driven through --json.
 type process struct {
-	t      *testing.T
+	t      testing.TB
 	name   string
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -283,7 +287,7 @@ type process struct {
 	more   chan struct{} // guarded by mu; closed and replaced when an event comes
 }
 
-func newProcess(t *testing.T, name string, args ...string) *process {
+func newProcess(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	p := &process{
 		t: t, name: name, cmd: exec.Command(build(t), args...),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -46,7 +47,9 @@ func TestRestart(t *testing.T) {
 		last = send(fmt.Sprintf("while bob is away %d", i))
 	}
 	bob.restart(people[0])
+	back := time.Now()
 	bob.awaitText(alice.person, want[len(want)-1])
+	t.Logf("all is there %.1f s after the recipient's return", time.Since(back).Seconds())
 	alice.awaitState(last, "delivered")
 	bob.expectTexts(alice.person, want)
 
@@ -61,7 +64,9 @@ func TestRestart(t *testing.T) {
 		t.Errorf("%d messages wait after the sender's restart, want %d", got, count(5, 50))
 	}
 	bob.restart(people[0])
+	back = time.Now()
 	bob.awaitText(alice.person, want[len(want)-1])
+	t.Logf("all is there %.1f s after the recipient's return", time.Since(back).Seconds())
 	alice.awaitState(last, "delivered")
 	bob.expectTexts(alice.person, want)
 	roundTrips(bob.person, alice.person, 2)

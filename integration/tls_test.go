@@ -211,11 +211,10 @@ func mustID(t testing.TB, at multiaddr.Multiaddr) string {
 // shield and unshield encrypt as libp2p does behind a pre-shared key: a nonce,
 // then XSalsa20 over everything (libp2p specification, pnet/Private-Networks-PSK-V1.md).
 func shield(psk [32]byte, plain []byte) []byte {
-	nonce := make([]byte, 24)
-	rand.Read(nonce)
-	out := make([]byte, len(plain))
-	salsa20.XORKeyStream(out, plain, nonce, &psk)
-	return append(nonce, out...)
+	said := make([]byte, 24+len(plain))
+	rand.Read(said[:24])
+	salsa20.XORKeyStream(said[24:], plain, said[:24], &psk)
+	return said
 }
 
 func unshield(psk [32]byte, said []byte) ([]byte, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -11,12 +12,14 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	libp2pnetwork "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -30,23 +33,24 @@ import (
 const (
 	hostMemory  = 192 << 20
 	hostFDs     = 1024
-	connsLow    = 160 // connections kept when too many are open
+	hostConns   = 2 * connsHigh // more than the manager lets stay, for those that come and go
+	connsAtOnce = 128           // connections being opened
+	connsAtOne  = 32            // connections of one address, on a public network
+	connsLow    = 160           // connections kept when too many are open
 	connsHigh   = 256
 	connsGrace  = 30 * time.Second
 	dialTimeout = 5 * time.Second
 )
 
-// newHost makes the libp2p host of a profile's node, not listening yet: TLS 1.3
+// newHost makes the libp2p host of a profile's node, to listen on listen later: TLS 1.3
 // on every connection, over TCP alone behind the pre-shared key of a private
 // network, over QUIC and TCP on a public one. (QUIC has no pre-shared key.)
-func newHost(p *Profile, bans *dht.Bans) (host.Host, error) {
+func newHost(p *Profile, bans *dht.Bans, listen []multiaddr.Multiaddr) (host.Host, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(p.nodeKey)
 	if err != nil {
 		return nil, err
 	}
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
-	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.Scale(hostMemory, hostFDs)), rcmgr.WithMetricsDisabled())
+	resources, err := newResources(p.network.Public)
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +72,57 @@ func newHost(p *Profile, bans *dht.Bans) (host.Host, error) {
 		libp2p.UserAgent("chatnt"),
 	}
 	if p.network.Public {
-		opts = append(opts, libp2p.Transport(quic.NewTransport))
+		opts = append(opts, libp2p.Transport(quic.NewTransport),
+			libp2p.NonPublicAddrPublishing(!slices.ContainsFunc(listen, beyondThisMachine)))
 	} else {
 		opts = append(opts, libp2p.PrivateNetwork(p.network.PSK[:]))
 	}
 	return libp2p.New(opts...)
 }
+
+// beyondThisMachine reports whether others than this machine can reach an address.
+func beyondThisMachine(a multiaddr.Multiaddr) bool { return !manet.IsIPLoopback(a) }
+
+// newResources bounds what other nodes may use of this one. The library's limits
+// for nodes that share an address, eight connections and one in five seconds,
+// would keep out most of an office or a family behind one router; on a private
+// network the key decides who may come, so there is none but the limit in all.
+func newResources(public bool) (libp2pnetwork.ResourceManager, error) {
+	scaling := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&scaling)
+	opts := []rcmgr.Option{
+		rcmgr.WithMetricsDisabled(), // nobody reads them
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: connsAtOne}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: connsAtOne}, {PrefixLength: 48, ConnCount: 2 * connsAtOne}}),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			NetworkPrefixLimits: []rate.PrefixLimit{ // this machine: no limit
+				{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")},
+			},
+			SubnetRateLimiter: rate.SubnetLimiter{
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: connRate()}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: connRate()}},
+				GracePeriod:      time.Minute,
+			},
+		}),
+	}
+	if !public {
+		opts = []rcmgr.Option{
+			rcmgr.WithMetricsDisabled(),
+			rcmgr.WithLimitPerSubnet([]rcmgr.ConnLimitPerSubnet{}, []rcmgr.ConnLimitPerSubnet{}),
+			rcmgr.WithConnRateLimiters(&rate.Limiter{}),
+		}
+	}
+	limits := rcmgr.PartialLimitConfig{
+		System:    rcmgr.ResourceLimits{Conns: hostConns, ConnsInbound: hostConns, ConnsOutbound: hostConns},
+		Transient: rcmgr.ResourceLimits{Conns: connsAtOnce, ConnsInbound: connsAtOnce, ConnsOutbound: connsAtOnce},
+	}
+	fixed := limits.Build(scaling.Scale(hostMemory, hostFDs))
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), opts...)
+}
+
+// connRate is how fast the nodes of one address may connect on a public network.
+func connRate() rate.Limit { return rate.Limit{RPS: 2, Burst: connsAtOne} }
 
 // DefaultListen is where a node of a network listens unless told otherwise:
 // every interface, any port.

@@ -78,7 +78,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	var err error
-	if n.host, err = newHost(cfg.Profile, n.bans); err != nil {
+	if n.host, err = newHost(cfg.Profile, n.bans, n.addrs); err != nil {
 		return nil, fmt.Errorf("starting the node: %w", err)
 	}
 	if err := n.assemble(); err != nil {
