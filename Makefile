@@ -41,7 +41,7 @@ fuzz: ## each fuzz target in turn (FUZZTIME=10s)
 	echo "$$list" | awk '/^Fuzz/ { f[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, f[i]; n = 0 }' | \
 	while read -r pkg name; do \
 		echo "== $$pkg $$name"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -timeout 0 "$$pkg" </dev/null || exit 1; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -timeout 0 "$$pkg" </dev/null || exit 1; \
 	done
 
 lint: ## formatting, go vet, golangci-lint

@@ -28,8 +28,15 @@ import (
 )
 
 const (
-	maxKnown  = 16384 // descriptors kept, about 16 MiB at the most
-	maxVictim = 64    // descriptors looked at to make room for another
+	maxKnown  = 16384        // descriptors kept, about 16 MiB at the most
+	maxOthers = maxKnown / 8 // of them, of nodes that do not relay or have left
+	maxVictim = 64           // descriptors looked at to make room for another
+
+	// News of one relay that others send unasked: so many at once, and then one
+	// in so long. A relay that starts again and again is heard of, and one that
+	// signs a descriptor each second does not keep the network busy.
+	newsBurst = 3
+	newsEvery = 20 * time.Second
 
 	maxProbes   = 8               // relays dialled at once
 	probeFirst  = time.Second     // after a dial that failed ...
@@ -66,7 +73,8 @@ type Directory struct {
 	walk  chan struct{} // capacity 1: the network has grown
 
 	mu      sync.Mutex
-	entries map[hashid.NodeID]*entry // guarded by mu
+	entries map[hashid.NodeID]*entry // guarded by mu; changed by keep and drop alone
+	others  int                      // guarded by mu; entries that are not of relays
 	changed chan struct{}            // guarded by mu; closed and replaced when the usable relays change
 }
 
@@ -80,6 +88,7 @@ type entry struct {
 	probing  bool
 	due      time.Time // of the next dial while it is not up
 	failures int       // dials and uses that failed in a row
+	rested   time.Time // when the allowance of news is whole again
 }
 
 // NewDirectory returns an empty directory for the node self.
@@ -102,15 +111,17 @@ func (d *Directory) Run(ctx context.Context, table Table) error {
 	return nil
 }
 
-// Learn takes in a descriptor from anywhere. It reports whether it was news;
-// an error for which record.IsForged holds is the fault of whoever gave it.
+// Learn takes in a descriptor that somebody sent unasked. It reports whether it
+// was news, which too many of one node within a minute are not; an error for
+// which record.IsForged holds is the fault of whoever gave it.
 func (d *Directory) Learn(raw []byte) (bool, error) {
-	_, news, err := d.learn(raw)
+	_, news, err := d.learn(raw, false)
 	return news, err
 }
 
-// learn is Learn, and returns the descriptor if it is valid, news or not.
-func (d *Directory) learn(raw []byte) (desc *record.Descriptor, news bool, err error) {
+// learn takes in a descriptor, asked for or not, and returns it if it is valid,
+// news or not.
+func (d *Directory) learn(raw []byte, asked bool) (desc *record.Descriptor, news bool, err error) {
 	desc, err = record.ParseDescriptor(d.network, raw)
 	if err != nil {
 		return nil, false, err
@@ -128,45 +139,112 @@ func (d *Directory) learn(raw []byte) (desc *record.Descriptor, news bool, err e
 	if old != nil && !record.Newer(raw, old.raw) {
 		return desc, false, nil
 	}
-	if old == nil && len(d.entries) >= maxKnown && !d.makeRoom() {
+	if old == nil && !d.makeRoom(desc) {
 		return desc, false, ErrFull
 	}
-	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: d.now()}
+	now := d.now()
+	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: now}
 	if old != nil {
-		fresh.probing = old.probing
-		if sameAddrs(old.desc, desc) {
-			fresh.up, fresh.since = old.up, old.since
+		leaves := present(old.desc) && !present(desc) // once for each time that it came
+		if !asked && !leaves && old.rested.After(now.Add((newsBurst-1)*newsEvery)) {
+			old.checked = time.Time{} // the next walk asks for the newest
+			return desc, false, nil
+		}
+		if fresh.inherit(old, now); !leaves {
+			fresh.charge(now)
 		}
 	}
-	d.entries[id] = fresh
+	d.keep(id, fresh)
 	d.announce()
 	nudge(d.probe)
 	return desc, true, nil
 }
 
-// makeRoom drops one descriptor that has expired, or failing that one whose
-// node could not be reached. It looks at a few only, other ones each time, so
-// that a flood of made-up nodes costs little. Called with mu held.
-func (d *Directory) makeRoom() bool {
+// inherit takes over what is known of a node from its last descriptor. News of
+// one that cannot be reached where it says does not have it dialled sooner,
+// unless there was none for a while: then it may be back. Directory.mu is held.
+func (e *entry) inherit(old *entry, now time.Time) {
+	e.probing, e.rested = old.probing, old.rested
+	if !sameAddrs(old.desc, e.desc) {
+		return
+	}
+	e.up, e.since, e.failures = old.up, old.since, old.failures
+	if old.rested.After(now) {
+		e.due = old.due
+	}
+}
+
+// charge takes one piece of news off the allowance, which is at least nothing.
+// Directory.mu is held.
+func (e *entry) charge(now time.Time) {
+	left := min(max(e.rested.Sub(now), 0)+newsEvery, newsBurst*newsEvery)
+	e.rested = now.Add(left)
+}
+
+// keep and drop are called with mu held.
+func (d *Directory) keep(id hashid.NodeID, e *entry) {
+	d.drop(id)
+	d.entries[id] = e
+	if !e.relays() {
+		d.others++
+	}
+}
+
+func (d *Directory) drop(id hashid.NodeID) {
+	e := d.entries[id]
+	if e == nil {
+		return
+	}
+	delete(d.entries, id)
+	if !e.relays() {
+		d.others--
+	}
+}
+
+// What makeRoom gives up sooner comes first.
+const (
+	outdated = iota // expired
+	other           // not a relay, or one that has left
+	failing         // a relay that could not be reached
+	untried
+	inUse // never given up
+)
+
+func (e *entry) worth(now time.Time) int {
+	switch {
+	case e.desc.CheckTime(now) != nil:
+		return outdated
+	case !e.relays():
+		return other
+	case e.up:
+		return inUse
+	case e.failures > 0:
+		return failing
+	}
+	return untried
+}
+
+// makeRoom sees to it that there is room for a new descriptor, for which that of
+// a node not in use may have to go; those that are not of relays may take a share
+// of the room only. It looks at a few, other ones each time, so that a flood of
+// made-up nodes costs little. Called with mu held.
+func (d *Directory) makeRoom(desc *record.Descriptor) bool {
+	crowded := !isRelay(desc) && d.others >= maxOthers
+	if len(d.entries) < maxKnown && !crowded {
+		return true
+	}
 	var victim hashid.NodeID
-	tries := maxVictim
+	now, least, tries := d.now(), inUse, maxVictim
 	for id, e := range d.entries {
-		if e.desc.CheckTime(d.now()) != nil {
-			delete(d.entries, id)
-			return true
+		if w := e.worth(now); w < least && (!crowded || !e.relays()) {
+			victim, least = id, w
 		}
-		if !e.up && e.failures > 0 {
-			victim = id
-		}
-		if tries--; tries == 0 {
+		if tries--; tries == 0 || least == outdated {
 			break
 		}
 	}
-	if victim.IsZero() {
-		return false
-	}
-	delete(d.entries, victim)
-	return true
+	d.drop(victim)
+	return least < inUse
 }
 
 func sameAddrs(a, b *record.Descriptor) bool {
@@ -203,8 +281,11 @@ func (d *Directory) usable() []*record.Descriptor {
 	return relays
 }
 
-func (e *entry) relays() bool {
-	return e.desc.Flags&record.FlagRelay != 0 && e.desc.Flags&record.FlagWithdrawn == 0 && len(e.desc.Addrs) > 0
+func (e *entry) relays() bool { return isRelay(e.desc) }
+
+// isRelay reports whether a node offers to relay, at an address.
+func isRelay(desc *record.Descriptor) bool {
+	return desc.Flags&record.FlagRelay != 0 && desc.Flags&record.FlagWithdrawn == 0 && len(desc.Addrs) > 0
 }
 
 // Known is the number of nodes with a valid descriptor that have not left.

@@ -132,6 +132,9 @@ func TestRedialBacksOff(t *testing.T) {
 func TestNewAddressesAreDialled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, table, s := newTestDirectory(), newFakeTable(), newSigner(t)
+		dials := make(chan struct{}, 1) // that may end
+		table.hold = func(context.Context) { <-dials }
+		dials <- struct{}{}
 		running(t, func(ctx context.Context) error { return d.Run(ctx, table) })
 		learn(t, d, s.sign(time.Now()))
 		synctest.Wait()
@@ -143,6 +146,7 @@ func TestNewAddressesAreDialled(t *testing.T) {
 		if len(d.Usable()) != 0 {
 			t.Error("it is usable at addresses that nobody has dialled")
 		}
+		dials <- struct{}{}
 		synctest.Wait()
 		if len(d.Usable()) != 1 || len(table.dialled(s.id)) != 2 {
 			t.Errorf("%d usable after the dials at %v", len(d.Usable()), table.dialled(s.id))
@@ -173,9 +177,12 @@ func TestReplacedWhileDialled(t *testing.T) {
 func TestSuspect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, table, s := newTestDirectory(), newFakeTable(), newSigner(t)
+		dials := make(chan struct{}, 1) // that may end
+		table.hold = func(context.Context) { <-dials }
 		running(t, func(ctx context.Context) error { return d.Run(ctx, table) })
 		d.Suspect(s.id) // nobody knows it: no matter
 		learn(t, d, s.sign(time.Now()))
+		dials <- struct{}{}
 		synctest.Wait()
 
 		// It can be dialled and yet fails those who use it, again and again.
@@ -191,6 +198,7 @@ func TestSuspect(t *testing.T) {
 			if len(d.Usable()) != 0 {
 				t.Error("it may be used before it has been dialled again")
 			}
+			dials <- struct{}{}
 			synctest.Wait()
 			for len(d.Usable()) == 0 {
 				pass(100 * time.Millisecond)
@@ -204,6 +212,7 @@ func TestSuspect(t *testing.T) {
 		// After a good minute it has a clean slate.
 		pass(probeForget)
 		d.Suspect(s.id)
+		dials <- struct{}{}
 		synctest.Wait()
 		if len(d.Usable()) != 1 {
 			t.Error("it was not dialled at once")
@@ -340,52 +349,231 @@ func TestDrawIsUniform(t *testing.T) {
 	}
 }
 
-func TestFullDirectory(t *testing.T) {
-	d := newTestDirectory()
-	desc, err := record.ParseDescriptor(testNetwork, newSigner(t).sign(time.Now()))
+// crowd fills a directory with stand-ins for n nodes.
+func crowd(t *testing.T, d *Directory, n int, raw []byte, change func(i int, e *entry)) {
+	t.Helper()
+	desc, err := record.ParseDescriptor(testNetwork, raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range maxKnown {
-		var id hashid.NodeID
-		binary.BigEndian.PutUint32(id[:], uint32(i))
-		d.entries[id] = &entry{desc: desc, up: true}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range n {
+		e := &entry{desc: desc, raw: raw, checked: time.Now()}
+		change(i, e)
+		id := hashid.NodeID{1}
+		binary.BigEndian.PutUint32(id[1:], uint32(len(d.entries)))
+		d.keep(id, e)
 	}
-	s := newSigner(t)
-	raw := s.sign(time.Now())
-	if news, err := d.Learn(raw); news || !errors.Is(err, ErrFull) {
-		t.Errorf("among relays in use: news %v, error %v", news, err)
+}
+
+func inUseAll(_ int, e *entry) { e.up = true }
+
+func TestFullDirectory(t *testing.T) {
+	for name, test := range map[string]struct {
+		was    func(*record.Descriptor)
+		state  func(i int, e *entry)
+		room   bool // for a relay
+		plain  bool // for a node that is none
+		shrink int
+	}{
+		"all in use":              {was: later(0), state: inUseAll},
+		"all unreachable":         {was: later(0), state: func(_ int, e *entry) { e.failures = 1 }, room: true, plain: true},
+		"none tried":              {was: later(0), state: func(int, *entry) {}, room: true, plain: true},
+		"half in use":             {was: later(0), state: func(i int, e *entry) { e.up = i%2 == 0 }, room: true, plain: true},
+		"no relays":               {was: noRelay, state: func(int, *entry) {}, room: true, plain: true},
+		"relays that have left":   {was: withdrawn, state: func(int, *entry) {}, room: true, plain: true},
+		"room, but no one's left": {was: later(0), state: inUseAll, shrink: 200, room: true, plain: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, s := newTestDirectory(), newSigner(t)
+			crowd(t, d, maxKnown-test.shrink, s.sign(time.Now(), test.was), test.state)
+			up := func() (n int) {
+				for _, e := range d.entries {
+					if e.up {
+						n++
+					}
+				}
+				return n
+			}
+			before := up()
+			learnt := func(room bool, change ...func(*record.Descriptor)) {
+				news, err := d.Learn(newSigner(t).sign(time.Now(), change...))
+				if room && (!news || err != nil) || !room && (news || !errors.Is(err, ErrFull)) {
+					t.Errorf("room %v: news %v, error %v", room, news, err)
+				}
+			}
+			for range 50 {
+				learnt(test.room)
+				learnt(test.plain, noRelay)
+				learnt(test.plain, withdrawn)
+			}
+			if up() != before || len(d.entries) > maxKnown {
+				t.Errorf("of %d relays in use %d are left, among %d", before, up(), len(d.entries))
+			}
+		})
 	}
-	for _, e := range d.entries {
-		e.up, e.failures = false, 1
+}
+
+// A newer descriptor takes the place of the older one, however full it is.
+func TestFullDirectoryIsRenewed(t *testing.T) {
+	d, s := newTestDirectory(), newSigner(t)
+	learn(t, d, s.sign(time.Now()))
+	crowd(t, d, maxKnown-1, s.sign(time.Now()), inUseAll)
+	learn(t, d, s.sign(time.Now(), later(1)))
+	if len(d.entries) != maxKnown {
+		t.Errorf("keeps %d", len(d.entries))
 	}
-	if news, err := d.Learn(raw); !news || err != nil {
-		t.Errorf("among unreachable ones: news %v, error %v", news, err)
+}
+
+// Nodes that do not relay, which are of use to nobody's paths, take a small part
+// of the room and give way to each other.
+func TestOthersHaveAShare(t *testing.T) {
+	d, s := newTestDirectory(), newSigner(t)
+	crowd(t, d, maxOthers-1, s.sign(time.Now(), noRelay), func(int, *entry) {})
+	crowd(t, d, maxOthers, s.sign(time.Now()), inUseAll)
+	for range 20 {
+		one := newSigner(t)
+		learn(t, d, one.sign(time.Now(), noRelay))
+		if d.others != maxOthers || len(d.entries) != 2*maxOthers || d.entries[one.id] == nil {
+			t.Fatalf("%d among %d", d.others, len(d.entries))
+		}
 	}
-	if len(d.entries) != maxKnown || d.entries[s.id] == nil {
-		t.Errorf("keeps %d, the new one: %v", len(d.entries), d.entries[s.id] != nil)
+	relay := newSigner(t)
+	learn(t, d, relay.sign(time.Now()))
+	if d.others != maxOthers || len(d.entries) != 2*maxOthers+1 {
+		t.Errorf("a relay has taken the place of another node: %d among %d", d.others, len(d.entries))
 	}
-	if news, err := d.Learn(s.sign(time.Now(), later(1))); !news || err != nil {
-		t.Errorf("a newer one of a known relay: news %v, error %v", news, err)
+	learn(t, d, relay.sign(time.Now(), later(1), withdrawn))
+	learn(t, d, relay.sign(time.Now(), later(2)))
+	if d.others != maxOthers {
+		t.Errorf("a relay that left and came back: %d are counted", d.others)
 	}
 }
 
 func TestFullDirectoryDropsTheExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newTestDirectory()
-		desc, err := record.ParseDescriptor(testNetwork, newSigner(t).sign(time.Now()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range maxKnown {
-			var id hashid.NodeID
-			binary.BigEndian.PutUint32(id[:], uint32(i))
-			d.entries[id] = &entry{desc: desc, up: true}
-		}
+		crowd(t, d, maxKnown, newSigner(t).sign(time.Now()), inUseAll)
 		time.Sleep(record.DescriptorLifetime)
 		learn(t, d, newSigner(t).sign(time.Now()))
 		if len(d.entries) != maxKnown {
 			t.Errorf("keeps %d", len(d.entries))
+		}
+	})
+}
+
+// News of one relay is news three times in a row and then every twenty seconds,
+// but what was asked for is always welcome.
+func TestNewsOfOneRelayIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newTestDirectory(), newSigner(t)
+		learn(t, d, s.sign(time.Now()))
+		sequence := uint64(0)
+		newest := func() []byte { sequence++; return s.sign(time.Now(), later(sequence)) }
+		taken := func(tries int) (n int) {
+			for range tries {
+				news, err := d.Learn(newest())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if news {
+					n++
+				}
+			}
+			return n
+		}
+		if n := taken(10); n != newsBurst {
+			t.Errorf("%d of 10 at once were news, want %d", n, newsBurst)
+		}
+		if d.settled(s.id) {
+			t.Error("the next walk does not ask for the news that was refused")
+		}
+		for range 5 {
+			time.Sleep(newsEvery)
+			if n := taken(10); n != 1 {
+				t.Errorf("%d of 10 later were news, want 1", n)
+			}
+		}
+		if _, news, err := d.learn(newest(), true); !news || err != nil {
+			t.Errorf("what was asked for: news %v, error %v", news, err)
+		}
+		if n := taken(10); n != 0 {
+			t.Errorf("%d of 10 after that were news", n)
+		}
+		time.Sleep(newsBurst * newsEvery)
+		if n := taken(10); n != newsBurst {
+			t.Errorf("%d of 10 after a rest were news, want %d", n, newsBurst)
+		}
+	})
+}
+
+// A relay that is started again, and again, is in use again each time, although
+// it says goodbye each time, too.
+func TestRestartsAreNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, table, s := newTestDirectory(), newFakeTable(), newSigner(t)
+		running(t, func(ctx context.Context) error { return d.Run(ctx, table) })
+		learn(t, d, s.sign(time.Now()))
+		for i := range uint64(newsBurst) {
+			pass(time.Second)
+			learn(t, d, s.sign(time.Now(), later(2*i+1), withdrawn))
+			if len(d.Usable()) != 0 {
+				t.Fatal("a relay that has left is in use")
+			}
+			learn(t, d, s.sign(time.Now(), later(2*i+2)))
+			synctest.Wait()
+			if len(d.Usable()) != 1 {
+				t.Fatal("a relay that is back is not in use")
+			}
+		}
+		for i := range uint64(2) { // a goodbye is free once
+			news, err := d.Learn(s.sign(time.Now(), later(2*newsBurst+1+i), withdrawn))
+			if news != (i == 0) || err != nil {
+				t.Errorf("goodbye %d: news %v, error %v", i, news, err)
+			}
+		}
+	})
+}
+
+// A relay that crashed is dialled at once when it is back, however often it was
+// dialled in vain.
+func TestNewsAfterALongAbsence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, table, s := newTestDirectory(), newFakeTable(), newSigner(t)
+		table.down[s.id] = true
+		learn(t, d, s.sign(time.Now()))
+		running(t, func(ctx context.Context) error { return d.Run(ctx, table) })
+		pass(20 * time.Minute)
+		learn(t, d, s.sign(time.Now()))
+		synctest.Wait()
+		before := len(table.dialled(s.id))
+		table.set(func() { table.down[s.id] = false })
+		pass(newsEvery)
+		learn(t, d, s.sign(time.Now()))
+		synctest.Wait()
+		if len(d.Usable()) != 1 || len(table.dialled(s.id)) != before+1 {
+			t.Errorf("%d dials after %d", len(table.dialled(s.id)), before)
+		}
+	})
+}
+
+// A relay that is not there is not dialled more often for the descriptors it
+// signs all the time.
+func TestNewsDoesNotResetTheBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, table, s := newTestDirectory(), newFakeTable(), newSigner(t)
+		table.down[s.id] = true
+		learn(t, d, s.sign(time.Now()))
+		running(t, func(ctx context.Context) error { return d.Run(ctx, table) })
+		for i := range uint64(20 * 60) {
+			pass(time.Second)
+			if _, err := d.Learn(s.sign(time.Now(), later(i+1))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(table.dialled(s.id)); n > 13 { // one more than without any news
+			t.Errorf("dialled %d times in 20 minutes", n)
 		}
 	})
 }

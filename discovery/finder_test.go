@@ -173,15 +173,7 @@ func TestFewSearchesAtOnce(t *testing.T) {
 // The end of a path is found even when the directory has no room for it.
 func TestFindWithAFullDirectory(t *testing.T) {
 	f, d, table := newTestFinder(t)
-	desc, err := record.ParseDescriptor(testNetwork, newSigner(t).sign(time.Now()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range maxKnown {
-		var id hashid.NodeID
-		binary.BigEndian.PutUint32(id[:], uint32(i))
-		d.entries[id] = &entry{desc: desc, up: true}
-	}
+	crowd(t, d, maxKnown, newSigner(t).sign(time.Now()), inUseAll)
 	s := newSigner(t)
 	table.values[record.DescriptorKey(s.id)] = s.sign(time.Now())
 	if desc, err := f.Find(t.Context(), s.id); err != nil || desc.ID() != s.id {

@@ -56,7 +56,7 @@ func (d *Directory) due(limit int) ([]*record.Descriptor, time.Duration) {
 	for id, e := range d.entries {
 		switch {
 		case e.desc.CheckTime(now) != nil:
-			delete(d.entries, id)
+			d.drop(id)
 			expired = true
 		case e.probing || !e.relays():
 		case e.up && now.Before(e.since.Add(verifyEvery)):
@@ -205,6 +205,6 @@ func (d *Directory) fetch(ctx context.Context, table Table, id hashid.NodeID) (*
 	if err != nil {
 		return nil, false
 	}
-	desc, news, _ := d.learn(raw) // valid even when the directory is full
+	desc, news, _ := d.learn(raw, true) // valid even when the directory is full
 	return desc, news
 }

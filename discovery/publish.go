@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"chatnt/discovery/record"
 )
 
 const (
@@ -15,6 +17,8 @@ const (
 
 	growthFirst = 200 * time.Millisecond // from when the network grew to the next put ...
 	growthLast  = 5 * time.Minute        // ... doubling with each such put
+
+	clockEvery = time.Minute // the clock is looked at: it may have been set, or stood still while the machine slept
 )
 
 // Publication is one record of this node's own, kept in the hash table.
@@ -42,6 +46,7 @@ type Putter interface {
 type Publisher struct {
 	table Putter
 	log   *slog.Logger
+	now   func() time.Time // time.Now, but for tests that set the clock
 	items []*item
 }
 
@@ -53,7 +58,7 @@ type item struct {
 
 // NewPublisher returns a publisher of the given records.
 func NewPublisher(table Putter, log *slog.Logger, publications ...Publication) *Publisher {
-	p := &Publisher{table: table, log: log}
+	p := &Publisher{table: table, log: log, now: time.Now}
 	for _, pub := range publications {
 		p.items = append(p.items, &item{Publication: pub, grown: make(chan struct{}, 1), renew: make(chan struct{}, 1)})
 	}
@@ -88,12 +93,15 @@ func (p *Publisher) Renew() {
 func (p *Publisher) keep(ctx context.Context, it *item) {
 	var (
 		value  []byte
+		good   span
 		expiry = time.NewTimer(0) // when to sign anew
-		again  = newAlarm()       // when to put again what is signed
+		clock  = time.NewTicker(clockEvery)
+		again  = newAlarm() // when to put again what is signed
 		retry  = retryFirst
 		gap    = growthFirst
 	)
 	defer expiry.Stop()
+	defer clock.Stop()
 	defer again.off()
 	for {
 		sign := value == nil
@@ -104,6 +112,10 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			sign = true
 		case <-it.renew:
 			sign = true
+		case <-clock.C:
+			if value == nil || good.has(p.now()) {
+				continue
+			}
 		case <-again.timer.C:
 		case <-it.grown:
 			if again.within(gap) {
@@ -112,15 +124,18 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			continue
 		}
 		again.off()
-		if sign {
-			fresh, err := it.Sign(time.Now())
+		now := p.now()
+		if sign || !good.has(now) {
+			fresh, err := it.Sign(now)
 			if err != nil {
 				p.log.Error("signing failed", "what", it.What, "error", err)
 				expiry.Reset(retryLast)
 				continue
 			}
 			value, gap = fresh, growthFirst
-			expiry.Reset(jitter(it.Every))
+			period := jitter(it.Every)
+			good = spanFrom(now, period)
+			expiry.Reset(period)
 		}
 		if !p.put(ctx, it, value) {
 			again.within(retry)
@@ -132,6 +147,20 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			it.Announce(ctx, value)
 		}
 	}
+}
+
+// span is the time that a signed record is good for, by the clock that others
+// read: timers do not run while the machine sleeps, and the clock may be set.
+type span struct{ from, to time.Time }
+
+func spanFrom(now time.Time, period time.Duration) span {
+	now = now.Round(0) // the reading of the wall clock alone
+	return span{from: now.Add(-record.ClockSkew), to: now.Add(period)}
+}
+
+func (s span) has(now time.Time) bool {
+	now = now.Round(0)
+	return !now.Before(s.from) && !now.After(s.to)
 }
 
 // put stores value under all keys and reports whether each was taken by someone.

@@ -8,9 +8,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"chatnt/discovery/record"
 )
 
 // fakePutter notes what is put, and stores it at as many nodes as it is told.
@@ -214,6 +217,54 @@ func TestSignsAgainWhenSigningFailed(t *testing.T) {
 			t.Errorf("put %v", got)
 		}
 	})
+}
+
+// The clock may be set, and timers stand still while a machine sleeps: what has
+// expired meanwhile is not put, and a new record is soon there in its place.
+func TestSignsAnewWhenTheClockIsSet(t *testing.T) {
+	for what, test := range map[string]struct {
+		step   time.Duration
+		stored int // of the puts before
+		want   string
+	}{
+		"slept for seven hours":            {7 * time.Hour, 1, "1m0s a v2"},
+		"set years ahead":                  {5 * 365 * 24 * time.Hour, 1, "1m0s a v2"},
+		"set years back":                   {-5 * 365 * 24 * time.Hour, 1, "1m0s a v2"},
+		"set years ahead before it is put": {5 * 365 * 24 * time.Hour, 0, "1s a v2"},
+		"set back a little":                {-record.ClockSkew / 2, 1, ""},
+		"set ahead a little":               {40 * time.Minute, 1, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				table := &fakePutter{start: time.Now(), stored: map[string]int{"a": test.stored}}
+				var step atomic.Int64
+				version := 0
+				p := NewPublisher(table, slog.New(slog.DiscardHandler), Publication{
+					What: "record", Keys: []string{"a"}, Every: time.Hour,
+					Sign: func(now time.Time) ([]byte, error) {
+						if !now.Equal(time.Now().Add(time.Duration(step.Load()))) {
+							t.Error("signed for another time")
+						}
+						version++
+						return fmt.Append(nil, "v", version), nil
+					},
+				})
+				p.now = func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+				running(t, p.Run)
+				if got := table.take(); !slices.Equal(got, []string{"0s a v1"}) {
+					t.Fatalf("put %v", got)
+				}
+				step.Store(int64(test.step))
+				table.mu.Lock()
+				table.stored = nil
+				table.mu.Unlock()
+				pass(2 * time.Minute)
+				if got := strings.Join(table.take(), ", "); got != test.want {
+					t.Errorf("put %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
 }
 
 func TestPublisherEndsInTheMiddle(t *testing.T) {

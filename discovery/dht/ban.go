@@ -15,11 +15,13 @@ const (
 	maxBans = 4096
 )
 
-// Bans refuses connections from and to nodes that served forged records. It is
-// the host's connection gater. The zero value bans nobody.
+// Bans refuses connections from and to nodes that served forged records, and on
+// a public network to addresses that a stranger may not have this node dial. It
+// is the host's connection gater. The zero value refuses nothing.
 type Bans struct {
-	mu    sync.Mutex
-	until map[peer.ID]time.Time // guarded by mu
+	mu      sync.Mutex                       // guards the fields below
+	until   map[peer.ID]time.Time            // by whom
+	mayDial func(a multiaddr.Multiaddr) bool // nil: every address
 }
 
 // Add bans p for an hour. When the list is full, the ban that ends first goes.
@@ -68,8 +70,21 @@ func (b *Bans) Len() int {
 // InterceptPeerDial refuses to dial a banned node.
 func (b *Bans) InterceptPeerDial(p peer.ID) bool { return !b.Banned(p) }
 
-// InterceptAddrDial allows every address: nodes are banned, not addresses.
-func (b *Bans) InterceptAddrDial(peer.ID, multiaddr.Multiaddr) bool { return true }
+// InterceptAddrDial refuses addresses that are not to be dialled, whoever named
+// them.
+func (b *Bans) InterceptAddrDial(_ peer.ID, a multiaddr.Multiaddr) bool {
+	b.mu.Lock()
+	mayDial := b.mayDial
+	b.mu.Unlock()
+	return mayDial == nil || mayDial(a)
+}
+
+// dialOnly has the host dial only addresses for which mayDial holds.
+func (b *Bans) dialOnly(mayDial func(a multiaddr.Multiaddr) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mayDial = mayDial
+}
 
 // InterceptAccept allows every connection until it is known whose it is.
 func (b *Bans) InterceptAccept(network.ConnMultiaddrs) bool { return true }

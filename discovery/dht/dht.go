@@ -12,6 +12,8 @@
 //     expires; the records nearest to this node stay (store.go);
 //   - a put counts who confirmed that it holds the value: the library's own says
 //     nil even when every peer refused (Put);
+//   - a node counts as reached when this one has opened a connection to an
+//     address it publishes, not because it has come here itself (reach.go);
 //   - nothing is republished by the library: the owner of a record does that
 //     (discovery.Publisher).
 package dht
@@ -37,7 +39,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
@@ -67,7 +68,7 @@ type Config struct {
 	Bans      *Bans            // shared with the host
 	Protocol  protocol.ID      // prefix that keeps networks apart, such as /chatnt/<id>
 	Validator record.Validator // judges every record, ours and others'
-	Public    bool             // limit peers of one IP group in the routing table
+	Public    bool             // dial public addresses only, limit peers of one IP group in the routing table
 	Bootstrap func() []peer.AddrInfo
 	Stored    func(key string, value []byte) // told of each record stored here; may be nil
 	Log       *slog.Logger
@@ -109,10 +110,10 @@ func New(cfg Config) (*DHT, error) {
 	if cfg.Public {
 		opts = append(opts,
 			kad.RoutingTablePeerDiversityFilter(kad.NewRTPeerDiversityFilter(cfg.Host, 2, 3)),
-			// Nobody has this node dial into the network it stands in.
 			kad.AddressFilter(func(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
-				return multiaddr.FilterAddrs(addrs, manet.IsPublicAddr)
+				return multiaddr.FilterAddrs(addrs, d.mayDial)
 			}))
+		cfg.Bans.dialOnly(d.mayDial)
 	}
 	var err error
 	if d.kad, err = kad.New(context.Background(), cfg.Host, opts...); err != nil {
@@ -303,15 +304,6 @@ func (d *DHT) Ban(p peer.ID) {
 	}
 }
 
-// Dial connects to the node a descriptor describes, at its addresses.
-func (d *DHT) Dial(ctx context.Context, desc *record.Descriptor) error {
-	info, err := AddrInfo(desc)
-	if err != nil {
-		return err
-	}
-	return d.dial(ctx, info)
-}
-
 func (d *DHT) dial(ctx context.Context, info peer.AddrInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -336,7 +328,9 @@ func NodeID(p peer.ID) (hashid.NodeID, bool) {
 	return hashid.OfNode(ed25519.PublicKey(raw)), true
 }
 
-// AddrInfo returns where libp2p reaches the node a descriptor describes.
+// AddrInfo returns where libp2p reaches the node a descriptor describes, host
+// names left out: whoever made up a name would learn from its look-up who is
+// about to dial.
 func AddrInfo(desc *record.Descriptor) (peer.AddrInfo, error) {
 	pub, err := crypto.UnmarshalEd25519PublicKey(desc.Node[:])
 	if err != nil {
@@ -346,7 +340,7 @@ func AddrInfo(desc *record.Descriptor) (peer.AddrInfo, error) {
 	if err != nil {
 		return peer.AddrInfo{}, fmt.Errorf("the descriptor's node key is unusable: %w", err)
 	}
-	return peer.AddrInfo{ID: id, Addrs: desc.Addrs}, nil
+	return peer.AddrInfo{ID: id, Addrs: multiaddr.FilterAddrs(desc.Addrs, hasIP)}, nil
 }
 
 // connected reports whether a live connection to p exists.

@@ -106,9 +106,9 @@ func (r *Relay) stop() {
 // Handle does with p what its header says, and owns p. It is called on the
 // goroutine that reads from the neighbour p came from, and does all the work
 // there: a neighbour can keep one core busy and no more.
-func (r *Relay) Handle(_ hashid.NodeID, p *onion.Packet) {
+func (r *Relay) Handle(from hashid.NodeID, p *onion.Packet) {
 	r.cpu <- struct{}{}
-	h, body, cause := r.unwrap(p)
+	h, body, cause := r.unwrap(from, p)
 	<-r.cpu
 	if cause != nil {
 		cause.Add(1)
@@ -117,7 +117,7 @@ func (r *Relay) Handle(_ hashid.NodeID, p *onion.Packet) {
 	}
 	switch h.Kind {
 	case onion.Forward:
-		r.wait(&h, p)
+		r.wait(from, &h, p)
 	case onion.Deliver:
 		r.count.delivered.Add(1)
 		r.cfg.Deliver(body)
@@ -132,12 +132,12 @@ func (r *Relay) Handle(_ hashid.NodeID, p *onion.Packet) {
 // unwrap takes this node's layer off p. Where p is to be dropped it returns the
 // counter of the cause. The replay tag is tested before the payload is touched,
 // since what happens to a payload must happen once.
-func (r *Relay) unwrap(p *onion.Packet) (h onion.Header, body []byte, cause *counter) {
-	h, seen, err := r.keys.open(time.Now(), p)
+func (r *Relay) unwrap(from hashid.NodeID, p *onion.Packet) (h onion.Header, body []byte, cause *counter) {
+	h, key, err := r.keys.open(time.Now(), p)
 	if err != nil {
 		return h, nil, &r.count.unreadable
 	}
-	if !seen.Insert(h.Tag) {
+	if !key.insert(from, h.Tag) {
 		return h, nil, &r.count.replayed
 	}
 	switch h.Kind {
@@ -155,12 +155,12 @@ func (r *Relay) unwrap(p *onion.Packet) (h onion.Header, body []byte, cause *cou
 }
 
 // wait sends p on, now or when its delay is over.
-func (r *Relay) wait(h *onion.Header, p *onion.Packet) {
+func (r *Relay) wait(from hashid.NodeID, h *onion.Header, p *onion.Packet) {
 	if h.Delay <= 0 {
 		r.forward(h.Next, p)
 		return
 	}
-	if !r.room.add(waiting{due: time.Now().Add(h.Delay), to: h.Next, packet: p}) {
+	if !r.room.add(waiting{due: time.Now().Add(h.Delay), from: from, to: h.Next, packet: p}) {
 		r.count.noRoom.Add(1)
 		r.cfg.Free(p)
 	}

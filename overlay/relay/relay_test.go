@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"sync"
 	"testing"
@@ -292,10 +293,24 @@ func TestWaitingRoomIsBounded(t *testing.T) {
 		w := newWorld(t)
 		a, end := w.add(1), w.add(2)
 		hops := path(time.Second, a, end)
-		for range maxWaiting + 3 {
-			a.Handle(sender, w.wrap(hops, ""))
+		fill := func(from hashid.NodeID, places int) { // and try three more
+			before := a.Stats()
+			for range places + 3 {
+				a.Handle(from, w.wrap(hops, ""))
+			}
+			after := a.Stats()
+			if after.Waiting-before.Waiting != places || after.NoRoom-before.NoRoom != 3 {
+				t.Errorf("a neighbour that may have %d places: %+v, then %+v", places, before, after)
+			}
 		}
-		if s := a.Stats(); s != (Stats{Waiting: maxWaiting, NoRoom: 3}) || a.freed != 3 {
+		neighbours := 0
+		for places := maxWaiting / 2; places > 0; places /= 2 {
+			neighbours++
+			fill(hashid.NodeID{200, byte(neighbours)}, places)
+		}
+		fill(hashid.NodeID{200, 0}, 1) // the last place of all
+		fill(hashid.NodeID{201}, 0)
+		if s, dropped := a.Stats(), 3*(neighbours+2); s.Waiting != maxWaiting || a.freed != dropped {
 			t.Errorf("full: %+v, %d freed", s, a.freed)
 		}
 		a.Handle(sender, w.wrap(path(0, a, end), "at once"))
@@ -308,15 +323,75 @@ func TestWaitingRoomIsBounded(t *testing.T) {
 			t.Errorf("%d came out", len(got))
 		}
 
-		for range 5 {
-			a.Handle(sender, w.wrap(hops, ""))
-		}
+		fill(sender, maxWaiting/2) // who held places before does not matter any more
+		before := a.Stats()
 		a.stop()
 		a.Handle(sender, w.wrap(hops, ""))
-		if s := a.Stats(); s.Stopped != 5 || s.Waiting != 0 || s.NoRoom != 4 || a.freed != 3+5+1 {
+		if s := a.Stats(); s.Stopped != maxWaiting/2 || s.Waiting != 0 || s.NoRoom != before.NoRoom+1 ||
+			uint64(a.freed) != s.NoRoom+s.Stopped {
 			t.Errorf("stopped: %+v, %d freed", s, a.freed)
 		}
 	})
+}
+
+// A neighbour that sends as many packets as it can, to be held for as long as it
+// can, does not have those of others dropped.
+func TestOneNeighbourDoesNotFillTheWaitingRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, end := w.add(1), w.add(2)
+		long, short := path(time.Minute, a, end), path(100*time.Millisecond, a, end)
+		for range maxWaiting {
+			a.Handle(hashid.NodeID{66}, w.wrap(long, ""))
+		}
+		dropped := a.Stats().NoRoom
+		const honest = 100
+		for range honest {
+			a.Handle(sender, w.wrap(short, ""))
+		}
+		if n := a.Stats().NoRoom; n != dropped || n != maxWaiting/2 {
+			t.Errorf("dropped %d of the neighbour that floods and %d of the other", dropped, n-dropped)
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if got := end.received(); len(got) != honest {
+			t.Errorf("%d of %d came out in time", len(got), honest)
+		}
+	})
+}
+
+// Nor does it use up the tags of an epoch, which would have everybody's packets
+// dropped until the next one.
+func TestTagsAreShared(t *testing.T) {
+	var key epochKey
+	made := uint64(0)
+	insert := func(from hashid.NodeID) bool {
+		made++
+		return key.insert(from, onion.Tag(binary.BigEndian.AppendUint64(make([]byte, len(onion.Tag{})-8), made)))
+	}
+	flood := hashid.NodeID{66}
+	for insert(flood) {
+	}
+	if n := key.seen.Len(); n != onion.MaxReplayTags/2 {
+		t.Errorf("one neighbour has %d tags of %d", n, onion.MaxReplayTags)
+	}
+	if !insert(sender) {
+		t.Error("another has no room")
+	}
+	if made--; insert(sender) || key.held[sender] != 1 {
+		t.Error("a tag that is seen again counts")
+	}
+	for i := range 2 * maxSharers {
+		if !insert(hashid.NodeID{1, byte(i >> 8), byte(i)}) {
+			t.Fatalf("neighbour %d has no room", i)
+		}
+	}
+	if n := len(key.held); n > maxSharers+1 {
+		t.Errorf("the tags of %d neighbours are counted", n)
+	}
+	if insert(flood) {
+		t.Error("the one that floods has more")
+	}
 }
 
 // TestHeap holds the waiting room against what a sort would do.
@@ -437,22 +512,24 @@ func TestClockSetBack(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
-	w := newWorld(t)
-	a, end := w.add(1), w.add(2)
-	a.tap = func(hashid.NodeID, *onion.Packet) error { return nil }
-	const runs = 200
-	var packets []*onion.Packet
-	for range runs + 1 {
-		packets = append(packets, w.wrap(path(0, a, end), "x"))
-	}
-	n := testing.AllocsPerRun(runs, func() {
-		a.Handle(sender, packets[0])
-		packets = packets[1:]
-	})
-	if s := a.Stats(); s.Forwarded != runs+1 {
-		t.Fatalf("%+v", s)
-	}
-	if n > 8 {
-		t.Errorf("%v allocations for a packet forwarded, 8 are allowed", n)
+	for _, delay := range []time.Duration{0, time.Minute} {
+		w := newWorld(t)
+		a, end := w.add(1), w.add(2)
+		a.tap = func(hashid.NodeID, *onion.Packet) error { return nil }
+		const runs = 200
+		var packets []*onion.Packet
+		for range runs + 1 {
+			packets = append(packets, w.wrap(path(delay, a, end), "x"))
+		}
+		n := testing.AllocsPerRun(runs, func() {
+			a.Handle(sender, packets[0])
+			packets = packets[1:]
+		})
+		if s := a.Stats(); int(s.Forwarded)+s.Waiting != runs+1 {
+			t.Fatalf("%+v", s)
+		}
+		if n > 8 {
+			t.Errorf("%v allocations for a packet that waits %v, 8 are allowed", n, delay)
+		}
 	}
 }

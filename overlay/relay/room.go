@@ -13,18 +13,21 @@ const maxWaiting = 4096
 
 // waiting is a packet to be sent on when its time comes.
 type waiting struct {
-	due    time.Time
-	to     hashid.NodeID
-	packet *onion.Packet
+	due      time.Time
+	from, to hashid.NodeID
+	packet   *onion.Packet
 }
 
 // waitingRoom is a bounded priority queue of packets: a binary heap by due time
-// (written out, because container/heap would allocate for each packet).
+// (written out, because container/heap would allocate for each packet). Nobody
+// can fill it alone: its places are shared among the neighbours that packets
+// came from.
 type waitingRoom struct {
 	sooner chan struct{} // holds one: the earliest due time has changed
 
 	mu     sync.Mutex // guards the fields below
 	heap   []waiting
+	held   shares
 	closed bool
 }
 
@@ -34,7 +37,7 @@ func (q *waitingRoom) init() { q.sooner = make(chan struct{}, 1) }
 func (q *waitingRoom) add(w waiting) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || len(q.heap) >= maxWaiting {
+	if q.closed || !q.held.take(w.from, maxWaiting-len(q.heap)) {
 		return false
 	}
 	q.heap = append(q.heap, w)
@@ -68,6 +71,7 @@ func (q *waitingRoom) take(now time.Time) (waiting, bool) {
 	q.heap[0] = q.heap[last]
 	q.heap[last] = waiting{}
 	q.heap = q.heap[:last]
+	q.held.give(first.from)
 	q.down(0)
 	return first, true
 }
@@ -77,7 +81,7 @@ func (q *waitingRoom) close() []waiting {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	rest := q.heap
-	q.heap, q.closed = nil, true
+	q.heap, q.held, q.closed = nil, nil, true
 	return rest
 }
 

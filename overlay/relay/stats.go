@@ -10,10 +10,10 @@ type Stats struct {
 
 	// Packets dropped, by cause.
 	Unreadable uint64 // no key opens it: damaged, too old, or not for this node
-	Replayed   uint64 // its tag has been seen, or there is no room for more tags
+	Replayed   uint64 // its tag has been seen, or its neighbour has no room for more tags
 	ToSelf     uint64 // it would go from this node to itself
 	Tampered   uint64 // for this node, but its payload was changed on the way
-	NoRoom     uint64 // too many packets wait, or the relay has stopped
+	NoRoom     uint64 // too many packets of its neighbour wait, or the relay has stopped
 	Unsent     uint64 // the link refused it
 	Stopped    uint64 // it was waiting when the relay stopped
 
