@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -144,7 +145,42 @@ func listenAddrs(n *network.Network, listen []string) ([]multiaddr.Multiaddr, er
 		}
 		addrs = append(addrs, a)
 	}
-	return addrs, nil
+	return addrs, CheckListen(n, addrs)
+}
+
+// CheckListen tells why a node of a network cannot listen on the addresses, or nil.
+func CheckListen(n *network.Network, addrs []multiaddr.Multiaddr) error {
+	for _, a := range addrs {
+		if _, err := a.ValueForProtocol(multiaddr.P_UDP); err == nil && !n.Public {
+			return fmt.Errorf("%s: a private network uses TCP alone, such as /ip4/0.0.0.0/tcp/4001", a)
+		}
+	}
+	return nil
+}
+
+// AnyPort returns addresses to listen on with their ports left open, for another
+// node on the same interfaces.
+func AnyPort(listen []string) ([]string, error) {
+	var anyPort []string
+	for _, s := range listen {
+		a, err := ParseListen(s)
+		if err != nil {
+			return nil, err
+		}
+		var open multiaddr.Multiaddr
+		for _, c := range a {
+			if code := c.Protocol().Code; code == multiaddr.P_TCP || code == multiaddr.P_UDP {
+				port, err := multiaddr.NewComponent(c.Protocol().Name, "0")
+				if err != nil {
+					return nil, err
+				}
+				c = *port
+			}
+			open = append(open, c)
+		}
+		anyPort = append(anyPort, open.String())
+	}
+	return anyPort, nil
 }
 
 // ParseListen reads an address to listen on: /ip4 or /ip6, then /tcp or
@@ -195,8 +231,21 @@ func listen(h host.Host, addrs []multiaddr.Multiaddr, all bool) error {
 	return nil
 }
 
-// plainListenError takes the reason out of the library's nested errors.
+// plainListenError says what to do about an address that cannot be opened. The
+// library nests the system's error in text, so that is what is looked at.
 func plainListenError(err error) error {
+	for reason, advice := range map[string]string{
+		"address already in use":        "the port is taken by another program: choose another with --listen",
+		"permission denied":             "this port needs more rights: choose one above 1023 with --listen",
+		"cannot assign requested":       "this machine does not have the address: choose another with --listen",
+		"address family not supported":  "this machine does not speak this kind of address: choose another with --listen",
+		"no suitable address found":     "this machine does not have the address: choose another with --listen",
+		"address not supported by prot": "this machine does not speak this kind of address: choose another with --listen",
+	} {
+		if strings.Contains(err.Error(), reason) {
+			return errors.New(advice)
+		}
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
 	}

@@ -181,6 +181,11 @@ func (n *Node) assemble() error {
 // Run listens, joins the network, relays, sends and receives until ctx ends. It
 // returns when all its goroutines have, and releases what New made.
 func (n *Node) Run(ctx context.Context) error {
+	// A node that can store nothing could not be found, and would lose what it is told.
+	if _, err := n.profile.nextSequence("start", time.Now()); err != nil {
+		n.close()
+		return fmt.Errorf("the profile cannot be written: %w", err)
+	}
 	if err := listen(n.host, n.addrs, n.asked); err != nil {
 		n.close()
 		return err

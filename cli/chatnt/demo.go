@@ -46,12 +46,12 @@ leaves this machine and nothing is kept.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := &demo{std: std, asJSON: asJSON}
 			if script != "" {
-				raw, err := os.ReadFile(script)
+				file, err := os.Open(script)
 				if err != nil {
 					return usageError{fmt.Errorf("the script cannot be read: %w", err)}
 				}
-				d.script = strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n")
-				d.scripted = true
+				defer func() { _ = file.Close() }()
+				d.script = control.NewLines(file)
 			}
 			return d.run(cmd.Context())
 		},
@@ -63,10 +63,9 @@ leaves this machine and nothing is kept.`,
 }
 
 type demo struct {
-	std      stdio
-	asJSON   bool
-	scripted bool
-	script   []string
+	std    stdio
+	asJSON bool
+	script *control.Lines // nil: a person or a program types
 }
 
 // run starts the nodes and hands alice's to the person.
@@ -175,7 +174,7 @@ func echo(ctx context.Context, bob *node.Node) {
 // talk connects alice with the person or the script.
 func (d *demo) talk(ctx context.Context, alice *node.Node) error {
 	switch {
-	case d.scripted:
+	case d.script != nil:
 		return d.play(ctx, alice)
 	case d.asJSON:
 		return control.Drive(ctx, alice, d.std.in, d.std.out)
@@ -189,18 +188,25 @@ func (d *demo) talk(ctx context.Context, alice *node.Node) error {
 func (d *demo) play(ctx context.Context, alice *node.Node) error {
 	out := d.printer()
 	s := control.NewSession(alice)
-	next, ready := 0, false
+	ready := false
 	undelivered, unanswered := 0, 0
 	timeout := time.NewTimer(scriptWait)
 	defer timeout.Stop()
 	for {
 		for ready && undelivered == 0 && unanswered == 0 {
-			if next == len(d.script) || s.Over() {
+			line, err := d.script.Next()
+			var long *control.LineTooLongError
+			switch {
+			case s.Over() || errors.Is(err, io.EOF):
 				return nil
-			}
-			line := d.script[next]
-			next++
-			if strings.TrimSpace(line) == "" {
+			case errors.As(err, &long):
+				if err := out.outcome(long.Prefix, nil, err); err != nil {
+					return err
+				}
+				continue
+			case err != nil:
+				return err
+			case strings.TrimSpace(line) == "":
 				continue
 			}
 			result, err := s.Execute(line)

@@ -20,6 +20,7 @@ import (
 )
 
 func newNetwork(std stdio) *cobra.Command {
+	c := &common{std: std}
 	cmd := &cobra.Command{
 		Use:   "network",
 		Short: "Create, join and show the network of a profile",
@@ -28,6 +29,7 @@ func newNetwork(std stdio) *cobra.Command {
 			return usageError{fmt.Errorf("there is no command %q: 'chatnt network --help' lists them", "network "+args[0])}
 		},
 	}
+	c.flags(cmd) // so that a command that is missing is what the error names
 	cmd.AddCommand(newNetworkCreate(std), newNetworkJoin(std), newNetworkInvite(std), newNetworkShow(std))
 	return cmd
 }
@@ -56,6 +58,9 @@ by a way you trust.`,
 			addrs, err := parseListen(listen)
 			if err != nil {
 				return err
+			}
+			if err := node.CheckListen(n, addrs); err != nil {
+				return usageError{err}
 			}
 			return c.create(cmd.Context(), n, addrs)
 		},

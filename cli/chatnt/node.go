@@ -68,10 +68,14 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 	}
 	if f.forget {
 		network := p.Network()
+		listen, err := node.AnyPort(p.Listen())
+		if err != nil {
+			return err
+		}
 		if err := p.Close(); err != nil {
 			return err
 		}
-		forgotten, err := node.Ephemeral(network, nil)
+		forgotten, err := node.Ephemeral(network, listen)
 		if err != nil {
 			return err
 		}

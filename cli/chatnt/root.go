@@ -68,7 +68,8 @@ prompt; on the first run in a terminal it asks for what it needs.`
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newHelp(root))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w: '%s --help' shows what there is", err, cmd.CommandPath())}
+		what, _, _ := strings.Cut(err.Error(), ": strconv.") // the library quotes its parser
+		return usageError{fmt.Errorf("%s: '%s --help' shows what there is", what, cmd.CommandPath())}
 	})
 	return root
 }

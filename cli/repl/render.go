@@ -15,13 +15,13 @@ func Event(e control.Event) string {
 	case control.Ready:
 		return fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Clean(e.Network), e.Hashid)
 	case control.MessageReceived:
-		return fmt.Sprintf("[%s] %s: %s", clock(e.At), Clean(e.Name), Clean(e.Text))
-	case control.RequestReceived:
-		line := fmt.Sprintf("%s (%s) asks to become a contact: /accept %s or /reject %s", named(e.Nick), e.From, e.From, e.From)
-		if e.Text != "" {
-			line += "\n  they say: " + Clean(e.Text)
+		again := ""
+		if e.Again {
+			again = " (again)"
 		}
-		return line
+		return fmt.Sprintf("[%s]%s %s: %s", clock(e.At), again, Clean(e.Name), Clean(e.Text))
+	case control.RequestReceived:
+		return fmt.Sprintf("Somebody asks to become a contact: /accept or /reject\n%s", request(e.From, e.Nick, e.Text))
 	case control.ContactChanged:
 		switch e.State {
 		case "requested":
@@ -47,11 +47,17 @@ func status(e control.StatusChanged) string {
 	return fmt.Sprintf("  (%s %s)", mark, e.State)
 }
 
-func named(nick string) string {
-	if cleaned := Clean(nick); strings.TrimSpace(cleaned) != "" {
-		return cleaned
+// request shows who asks. What the stranger chose stands in quotes, on lines of
+// its own, so that it cannot be taken for the hashid.
+func request(from, nick, text string) string {
+	shown := "  " + from
+	if nick != "" {
+		shown += fmt.Sprintf("\n    calls itself %q", Clean(nick))
 	}
-	return "Somebody"
+	if text != "" {
+		shown += fmt.Sprintf("\n    and says %q", Clean(text))
+	}
+	return shown
 }
 
 func clock(t time.Time) string { return t.Local().Format("15:04") }
@@ -77,7 +83,7 @@ func Result(result any) string {
 		empty(&b, "You have no contacts yet: /add HASHID NAME asks somebody.")
 	case control.Requests:
 		for _, q := range r.Requests {
-			fmt.Fprintf(&b, "%s %s %s\n", q.From, named(q.Name), Clean(q.Text))
+			fmt.Fprintln(&b, request(q.From, q.Name, q.Text))
 		}
 		empty(&b, "Nobody waits for your answer.")
 	case control.Stored:

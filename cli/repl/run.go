@@ -24,7 +24,7 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 		return err
 	}
 	defer func() { _ = term.Close() }()
-	told := make(chan struct{})
+	told, ready := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(told)
 		for {
@@ -35,8 +35,15 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 			if text := Event(e); text != "" {
 				term.Println(text)
 			}
+			if _, ok := e.(control.Ready); ok {
+				close(ready)
+			}
 		}
 	}()
+	select {
+	case <-ready: // lines that came earlier wait for it
+	case <-ctx.Done():
+	}
 	err = dialogue(ctx, s, term, in == nil)
 	cancel()
 	<-told

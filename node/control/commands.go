@@ -95,7 +95,7 @@ func (s *Session) add(rest string) (any, error) {
 	if who == "" || name == "" {
 		return nil, usage("add")
 	}
-	id, err := person(who)
+	id, err := s.person(who)
 	if err != nil {
 		return nil, err
 	}
@@ -103,16 +103,19 @@ func (s *Session) add(rest string) (any, error) {
 }
 
 // person reads a hashid, or an invite that carries one.
-func person(s string) (hashid.ID, error) {
-	if !strings.HasPrefix(strings.ToLower(s), "chatnt:") {
-		return hashid.Parse(s)
+func (s *Session) person(who string) (hashid.ID, error) {
+	if !strings.HasPrefix(strings.ToLower(who), "chatnt:") {
+		return hashid.Parse(who)
 	}
-	invite, err := network.ParseInvite(s)
+	invite, err := network.ParseInvite(who)
 	if err != nil {
 		return hashid.ID{}, err
 	}
 	if invite.Person.IsZero() {
 		return hashid.ID{}, errors.New("this invite names a network, but no person to add")
+	}
+	if invite.Network != nil && invite.Network.ID().String() != s.node.Status().NetworkID {
+		return hashid.ID{}, errors.New("this invite belongs to another network than this node")
 	}
 	return invite.Person, nil
 }
@@ -159,8 +162,8 @@ type Stored struct {
 }
 
 func (s *Session) msg(rest string) (any, error) {
-	name, text, _ := strings.Cut(strings.TrimLeft(rest, " "), " ") // the text as it is, spaces and all
-	if name == "" || strings.TrimSpace(text) == "" {
+	name, text := addressed(rest)
+	if name == "" || text == "" {
 		return nil, usage("msg")
 	}
 	return s.send(name, text)
@@ -205,7 +208,10 @@ func (s *Session) path(string) (any, error) { return s.node.LastPath() }
 func (s *Session) status(string) (any, error) { return s.node.Status(), nil }
 
 func (s *Session) quit(string) (any, error) {
-	s.over = true
+	if !s.over {
+		s.over = true
+		close(s.quitting)
+	}
 	return nil, nil
 }
 
@@ -216,6 +222,17 @@ func word(line string) (first, rest string) {
 		return line[:i], strings.TrimLeft(line[i:], " \t")
 	}
 	return line, ""
+}
+
+// addressed splits a name and one space behind it off a text, which is left as
+// it is; a text of spaces alone is none.
+func addressed(line string) (name, text string) {
+	line = strings.TrimLeft(line, " \t")
+	i := strings.IndexAny(line, " \t")
+	if i < 0 || strings.TrimSpace(line[i:]) == "" {
+		return line, ""
+	}
+	return line[:i], line[i+1:]
 }
 
 // usage says how a command is written.

@@ -16,10 +16,11 @@ type Session struct {
 	current     string // hashid of the open conversation, or ""
 	currentName string
 	over        bool
+	quitting    chan struct{} // closed by /quit
 }
 
 // NewSession begins a dialogue.
-func NewSession(n Node) *Session { return &Session{node: n} }
+func NewSession(n Node) *Session { return &Session{node: n, quitting: make(chan struct{})} }
 
 // Current is the local name of the open conversation, or "".
 func (s *Session) Current() string { return s.currentName }
@@ -38,19 +39,20 @@ func (s *Session) Execute(line string) (any, error) {
 	if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
 		return nil, errors.New("this line is not text: it is not valid UTF-8, or has a zero byte")
 	}
+	command := strings.TrimLeft(line, " \t") // or a space too many would send it to somebody
 	switch {
-	case strings.HasPrefix(line, "//"):
-		return s.say(line[1:])
-	case strings.HasPrefix(line, "/"):
-		return s.slash(line[1:])
-	case strings.HasPrefix(line, "@"):
-		name, text, _ := strings.Cut(line[1:], " ")
-		if name == "" || strings.TrimSpace(text) == "" {
+	case strings.HasPrefix(command, "//"):
+		return s.say(command[1:])
+	case strings.HasPrefix(command, "/"):
+		return s.slash(command[1:])
+	case strings.HasPrefix(command, "@"):
+		name, text := addressed(command[1:])
+		if name == "" || text == "" {
 			return nil, errors.New("this is written @NAME TEXT")
 		}
 		return s.send(name, text)
-	case strings.HasPrefix(line, "#"):
-		return nil, errors.New("there are no rooms yet: // before the line sends it as it is")
+	case strings.HasPrefix(command, "#"):
+		return nil, errors.New("there are no rooms yet")
 	}
 	return s.say(line)
 }

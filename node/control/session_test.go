@@ -198,7 +198,7 @@ func FuzzExecute(f *testing.F) {
 			}
 			s.Complete(line)
 		}
-		if quit := strings.TrimRight(first, " \t") == "/quit" || strings.TrimRight(second, " \t") == "/quit"; s.Over() != quit {
+		if quit := strings.Trim(first, " \t") == "/quit" || strings.Trim(second, " \t") == "/quit"; s.Over() != quit {
 			t.Errorf("over is %v", s.Over())
 		}
 	})
