@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"sync"
+	"time"
 
 	"chatnt/node/control"
 )
@@ -12,22 +13,45 @@ import (
 // acknowledged, and its sender repeats it.
 const maxUnread = 1024
 
-// feed is an ordered queue of events with one reader.
+const (
+	// The names of shown events are handed to forget this many at a time, or once
+	// nothing new has come for a moment: a busy reader pays for few transactions.
+	maxShown   = 64
+	shownAfter = 50 * time.Millisecond
+)
+
+// feed is an ordered queue of events with one reader, who asks for the next only
+// when it is done with the one before. An event that must not get lost is stored
+// under a key by whoever emits it; once it is shown, forget gets the key.
 type feed struct {
+	forget func(keys []string) // read-only once there is a reader
+
 	mu     sync.Mutex
-	events []control.Event // guarded by mu
-	more   chan struct{}   // capacity 1
-	less   chan struct{}   // capacity 1
+	events []kept   // guarded by mu
+	handed string   // guarded by mu: key of what the reader has now, "" for none
+	shown  []string // guarded by mu: keys for forget
+
+	more chan struct{} // capacity 1
+	less chan struct{} // capacity 1
+}
+
+// kept is an event and the key that it is stored under, "" for none.
+type kept struct {
+	control.Event
+	key string
 }
 
 func newFeed() *feed {
 	return &feed{more: make(chan struct{}, 1), less: make(chan struct{}, 1)}
 }
 
-// emit adds an event and never blocks.
-func (f *feed) emit(e control.Event) {
+// emit adds an event that is stored nowhere, and never blocks.
+func (f *feed) emit(e control.Event) { f.emitStored(e, "") }
+
+// emitStored adds an event that is stored under a key, and never blocks.
+func (f *feed) emitStored(e control.Event, key string) {
 	f.mu.Lock()
-	f.events = append(f.events, e)
+	f.events = append(f.events, kept{e, key})
 	f.mu.Unlock()
 	nudge(f.more)
 }
@@ -49,24 +73,50 @@ func (f *feed) room(ctx context.Context) error {
 	}
 }
 
-// next waits for the next event.
+// next waits for the next event. To ask for it is to say that the one before was
+// shown.
 func (f *feed) next(ctx context.Context) (control.Event, error) {
 	for {
 		f.mu.Lock()
+		if f.handed != "" {
+			f.shown, f.handed = append(f.shown, f.handed), ""
+		}
+		shown := len(f.shown)
 		if len(f.events) > 0 {
 			e := f.events[0]
-			f.events[0] = nil
-			f.events = f.events[1:]
+			f.events[0] = kept{}
+			f.events, f.handed = f.events[1:], e.key
 			f.mu.Unlock()
 			nudge(f.less)
-			return e, nil
+			if shown >= maxShown {
+				f.forgetShown()
+			}
+			return e.Event, nil
 		}
 		f.mu.Unlock()
+		var quiet <-chan time.Time
+		if shown > 0 {
+			quiet = time.After(shownAfter)
+		}
 		select {
 		case <-f.more:
+		case <-quiet:
+			f.forgetShown()
 		case <-ctx.Done():
+			f.forgetShown()
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// forgetShown hands on the keys of what was shown.
+func (f *feed) forgetShown() {
+	f.mu.Lock()
+	shown := f.shown
+	f.shown = nil
+	f.mu.Unlock()
+	if len(shown) > 0 {
+		f.forget(shown)
 	}
 }
 

@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"chatnt/node/control"
 )
@@ -111,6 +113,68 @@ func TestFeedHoldsBack(t *testing.T) {
 		}
 		if err := <-room; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// forgetful is a feed that notes the keys of what was shown, a transaction an entry.
+func forgetful() (*feed, *[]int) {
+	f := newFeed()
+	forgotten := new([]int)
+	f.forget = func(keys []string) { *forgotten = append(*forgotten, len(keys)) }
+	return f, forgotten
+}
+
+// An event is shown once the next is asked for, and then soon forgotten.
+func TestFeedForgetsWhatWasShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, forgotten := forgetful()
+		f.emitStored(known(1), "1")
+		f.emit(known(2))
+		if _, err := f.next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if len(*forgotten) != 0 {
+			t.Error("an event was forgotten while its reader had it")
+		}
+		if _, err := f.next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := f.next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("next: %v", err)
+		}
+		if !slices.Equal(*forgotten, []int{1}) {
+			t.Errorf("forgotten in transactions of %d", *forgotten)
+		}
+
+		// At the end there is no moment left to wait for.
+		f.emitStored(known(3), "3")
+		if _, err := f.next(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.next(ctx); !errors.Is(err, context.DeadlineExceeded) || len(*forgotten) != 2 {
+			t.Errorf("next: %v; forgotten %d", err, *forgotten)
+		}
+	})
+}
+
+// A busy reader pays for few transactions.
+func TestFeedForgetsManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, forgotten := forgetful()
+		for range 2*maxShown + 2 {
+			f.emitStored(known(0), "k")
+		}
+		for range 2*maxShown + 2 {
+			if _, err := f.next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(*forgotten, []int{maxShown, maxShown}) {
+			t.Errorf("forgotten in transactions of %d", *forgotten)
 		}
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -42,14 +41,17 @@ type messenger struct {
 	overlay *overlay.Overlay
 	relays  *discovery.Directory
 
-	inbox chan []byte // sealed frames that came for this person
-	wg    sync.WaitGroup
+	inbox   chan []byte // sealed frames that came for this person
+	started time.Time   // by the monotonic clock too
+	wg      sync.WaitGroup
 
 	mu            sync.Mutex
 	ctx           context.Context             // guarded by mu; nil until run
 	book          *contact.Book               // guarded by mu
 	conversations map[hashid.ID]*conversation // guarded by mu
 	lastPath      *control.Path               // guarded by mu
+	unshown       []unshown                   // guarded by mu: left from the last run, until run tells it
+	arrived       uint64                      // guarded by mu: number of the last text in bucketUnshown
 }
 
 // maxInbox is how many sealed frames may wait to be opened.
@@ -58,18 +60,20 @@ const maxInbox = 256
 func newMessenger(p *Profile, f *feed, log *slog.Logger, who *people, o *overlay.Overlay, relays *discovery.Directory) (*messenger, error) {
 	m := &messenger{
 		profile: p, feed: f, log: log, network: p.network.ID(), people: who, overlay: o, relays: relays,
-		inbox:         make(chan []byte, maxInbox),
+		inbox: make(chan []byte, maxInbox), started: time.Now(),
 		conversations: make(map[hashid.ID]*conversation),
 	}
 	if err := p.vault.View(m.load); err != nil {
 		return nil, fmt.Errorf("reading contacts and messages: %w", err)
 	}
+	f.forget = m.forget
 	return m, nil
 }
 
 // run sends and receives until ctx ends.
 func (m *messenger) run(ctx context.Context) {
 	m.mu.Lock()
+	m.tellUnshown()
 	m.ctx = ctx
 	for _, c := range m.conversations {
 		m.wake(c)
@@ -88,6 +92,7 @@ const (
 	bucketRequests      = "requests"      // hashid: contact.Request
 	bucketConversations = "conversations" // hashid: numbering
 	bucketOutbox        = "outbox"        // hashid and sequence: outgoing
+	bucketUnshown       = "unshown"       // number, in the order of arrival: unshown
 )
 
 func (m *messenger) load(tx *vault.Tx) error {
@@ -118,7 +123,11 @@ func (m *messenger) load(tx *vault.Tx) error {
 		}
 		c.outbox = append(c.outbox, &item)
 	}
-	return nil
+	m.unshown, err = loadAll[unshown](tx, bucketUnshown)
+	if n := len(m.unshown); n > 0 {
+		m.arrived = m.unshown[n-1].Number
+	}
+	return err
 }
 
 func loadAll[T any](tx *vault.Tx, bucket string) ([]T, error) {
@@ -211,15 +220,14 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 // unasked reports whether a request to a contact is neither answered nor under
 // way: it was given up. Called with mu held.
 func (m *messenger) unasked(who contact.Contact) bool {
-	return who.State == contact.Requested &&
-		!slices.ContainsFunc(m.conversation(who.Hashid).outbox, func(item *outgoing) bool { return item.Kind == message.Request })
+	return who.State == contact.Requested && len(requests(m.conversation(who.Hashid))) == 0
 }
 
 // accept answers a request with yes; localName may be empty.
 func (m *messenger) accept(name, localName string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	asking, err := m.book.Asking(name)
+	asking, err := m.asking(name)
 	if err != nil {
 		return err
 	}
@@ -232,15 +240,29 @@ func (m *messenger) accept(name, localName string) error {
 	return m.answer(asking, localName, contact.Accepted, message.Accept)
 }
 
+// asking returns the open request of a hashid or nick; the error says so if it
+// has been answered. Called with mu held.
+func (m *messenger) asking(name string) (contact.Request, error) {
+	asking, err := m.book.Asking(name)
+	known, unknown := m.book.Named(name)
+	switch {
+	case err == nil || unknown != nil:
+		return asking, err
+	case known.State == contact.Rejected && known.Ours:
+		return asking, errors.New("you have said no to this person: /add HASHID NAME asks them now")
+	}
+	return asking, fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
+}
+
 // reject answers a request with no.
 func (m *messenger) reject(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	asking, err := m.book.Asking(name)
+	asking, err := m.asking(name)
 	if err != nil {
 		return err
 	}
-	return m.answer(asking, m.book.NameFor(asking.Nick, asking.From), contact.Rejected, message.Reject)
+	return m.answer(asking, contact.Nameless(asking.From), contact.Rejected, message.Reject)
 }
 
 // answer is called with mu held.
@@ -253,7 +275,8 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 		}
 	}
 	reply := &outgoing{Kind: kind, ID: message.NewID(), Parts: 1, Nick: nick}
-	if err := m.become(contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state}, reply); err != nil {
+	who := contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected}
+	if err := m.become(who, reply); err != nil {
 		return err
 	}
 	c := m.conversation(asking.From)
@@ -262,14 +285,30 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 	return nil
 }
 
-// become moves a contact into a state and queues what tells the other side, in
-// one transaction. Called with mu held.
+// become moves a contact into a state, queues what tells the other side, and
+// takes back requests of this person's that are over with that, in one
+// transaction. Called with mu held.
 func (m *messenger) become(who contact.Contact, tell *outgoing) error {
 	who.Since = time.Now()
 	c := m.conversation(who.Hashid)
-	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx) error { return storeContact(tx, who) })
+	over, renamed := requests(c), m.book.Yield(who.Name, who.Hashid)
+	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx) error {
+		for _, other := range renamed {
+			if err := storeContact(tx, other); err != nil {
+				return err
+			}
+		}
+		if err := deleteOutgoing(tx, over); err != nil {
+			return err
+		}
+		return storeContact(tx, who)
+	})
 	if err != nil {
 		return err
+	}
+	c.drop(over)
+	for _, other := range renamed {
+		m.book.Put(other)
 	}
 	before, known := m.book.Contact(who.Hashid)
 	m.book.Put(who)
@@ -277,6 +316,17 @@ func (m *messenger) become(who contact.Contact, tell *outgoing) error {
 		m.feed.emit(control.ContactChanged{Hashid: who.Hashid.String(), Local: who.Name, State: string(who.State)})
 	}
 	return nil
+}
+
+// requests returns this person's own requests that are under way.
+func requests(c *conversation) []*outgoing {
+	var list []*outgoing
+	for _, item := range c.outbox {
+		if item.Kind == message.Request {
+			list = append(list, item)
+		}
+	}
+	return list
 }
 
 func storeContact(tx *vault.Tx, who contact.Contact) error {

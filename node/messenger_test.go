@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"chatnt/discovery"
 	"chatnt/discovery/hashid"
@@ -86,7 +87,11 @@ func transcript(m *messenger) string {
 	for _, e := range drain(m.feed) {
 		switch e := e.(type) {
 		case control.MessageReceived:
-			fmt.Fprintf(&b, "%s: %s\n", e.Name, e.Text)
+			again := ""
+			if e.Again {
+				again = " again"
+			}
+			fmt.Fprintf(&b, "%s%s: %s\n", e.Name, again, e.Text)
 		case control.StatusChanged:
 			fmt.Fprintf(&b, "%s %s\n", e.State, e.Reason)
 		case control.RequestReceived:
@@ -396,7 +401,7 @@ func TestRequestIsRejected(t *testing.T) {
 	if err := m.reject(bob().String()); err != nil {
 		t.Fatal(err)
 	}
-	expectTold(t, m, "request of Bobby: ", "Bobby is rejected")
+	expectTold(t, m, "request of Bobby: ", bob().String()+" is rejected")
 	if got, want := outbox(m), fmt.Sprintf("1:%d", message.Reject); got != want {
 		t.Errorf("the outbox is %s, want %s", got, want)
 	}
@@ -405,7 +410,14 @@ func TestRequestIsRejected(t *testing.T) {
 	again.Sequence = 2
 	m.take(bob(), again)
 	expectTold(t, m)
-	if _, err := m.send("Bobby", "hi"); !errors.Is(err, errNotAccepted) {
+	if r := receipt(m); r != 0 {
+		t.Errorf("who was rejected gets a receipt up to %d", r)
+	}
+	m.take(bob(), ask("Bobby", "")) // as it does not know yet
+	if r := receipt(m); r != 0 {
+		t.Errorf("the repeats of who was rejected get a receipt up to %d", r)
+	}
+	if _, err := m.send(bob().String(), "hi"); !errors.Is(err, errNotAccepted) {
 		t.Errorf("a text to somebody who was rejected: %v", err)
 	}
 }
@@ -748,5 +760,254 @@ func TestNoReceiptBeforeTheAnswer(t *testing.T) {
 	m.take(bob(), yes)
 	if r := receipt(m); r != 5 {
 		t.Errorf("the receipt is up to %d, want 5", r)
+	}
+}
+
+// A text that was acknowledged is shown, whatever happens before its reader has
+// it: once more if need be, in order, and before anything new.
+func TestTextsSurviveUntilTheyAreShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := testProfile(t)
+		carol := hashid.ID{1} // before bob in any order but that of arrival
+		for name, id := range map[string]hashid.ID{"bob": bob(), "carol": carol} {
+			if err := p.Introduce(id, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := messengerOf(t, p)
+		m.take(bob(), testText(1, "shown"))
+		m.take(bob(), testText(2, "handed out"))
+		m.take(carol, testText(1, "left"))
+		fresh := testText(1, "left, of a new stream")
+		fresh.Stream = 2
+		m.take(bob(), fresh)
+		for range 2 { // and then all ends
+			if _, err := m.feed.next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.feed.forgetShown()
+
+		for range 2 { // ends at once the first time
+			m = messengerOf(t, p)
+			again := run(t, m)
+			m.take(bob(), func() *message.Message { again := testText(1, "left"); again.Stream = 2; return again }())
+			again()
+		}
+		m.take(bob(), func() *message.Message { msg := testText(2, "new"); msg.Stream = 2; return msg }())
+		if told := len(drain(m.feed)); told != 4 {
+			t.Errorf("%d texts were told", told)
+		}
+		m = messengerOf(t, p) // after the reader had all and asked for no more
+		run(t, m)()
+		expectTold(t, m, "bob again: handed out", "carol again: left", "bob again: left, of a new stream", "bob again: new")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := m.feed.next(ctx); err == nil {
+			t.Error("there is more")
+		}
+		m = messengerOf(t, p)
+		run(t, m)()
+		expectTold(t, m)
+	})
+}
+
+// run runs a messenger until the function it returns is called.
+func run(t *testing.T, m *messenger) (end func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); m.run(ctx) }()
+	synctest.Wait()
+	return func() { cancel(); <-ended }
+}
+
+// Who said no and then asks has changed their mind; who was told no has not been
+// asked.
+func TestChangeOfMind(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	if err := m.add(bob(), "bob", ""); err != nil {
+		t.Fatal(err)
+	}
+	m.take(bob(), say(message.Reject, 1))
+	expectTold(t, m, "bob is requested", "bob is rejected")
+	if r := receipt(m); r != 1 {
+		t.Errorf("the receipt of a no is up to %d", r)
+	}
+	m.take(bob(), say(message.Reject, 1))
+	if r := receipt(m); r != 1 {
+		t.Errorf("the receipt of a repeated no is up to %d", r)
+	}
+	m.take(bob(), testText(2, "and stay away"))
+	expectTold(t, m)
+	m = messengerOf(t, m.profile) // who said no is remembered
+	again := ask("Bobby", "sorry, I do know you")
+	again.Sequence = 2
+	m.take(bob(), again)
+	expectTold(t, m, "bob is accepted")
+	if !strings.HasSuffix(outbox(m), fmt.Sprintf(":%d", message.Accept)) {
+		t.Errorf("the outbox is %s", outbox(m))
+	}
+	if r := receipt(m); r != 2 {
+		t.Errorf("the receipt is up to %d", r)
+	}
+
+	m = messengerOf(t, testProfile(t))
+	m.take(bob(), ask("Bobby", ""))
+	if err := m.reject("Bobby"); err != nil {
+		t.Fatal(err)
+	}
+	m = messengerOf(t, m.profile)
+	m.take(bob(), again)
+	m.take(bob(), say(message.Accept, 2))
+	expectTold(t, m)
+	if c, _ := m.book.Contact(bob()); c.State != contact.Rejected || m.conversation(bob()).Received != 1 {
+		t.Errorf("the contact is %s after %d", c.State, m.conversation(bob()).Received)
+	}
+}
+
+// The request that is answered by the other's own is not waited for any more.
+func TestAgreementEndsTheRequest(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	if err := m.add(bob(), "bob", ""); err != nil {
+		t.Fatal(err)
+	}
+	good := m.profile.vault
+	m.profile.vault = vault.Memory()
+	m.profile.vault.Close()
+	m.take(bob(), ask("Bobby", ""))
+	if got, want := outbox(m), fmt.Sprintf("1:%d", message.Request); got != want || m.conversation(bob()).Received != 0 {
+		t.Errorf("the outbox is %s, want %s: nothing can be stored", got, want)
+	}
+	m.profile.vault = good
+	m.take(bob(), ask("Bobby", ""))
+	for range 2 {
+		if got, want := outbox(m), fmt.Sprintf("2:%d", message.Accept); got != want || m.conversation(bob()).base() != 2 {
+			t.Errorf("the outbox is %s, want %s", got, want)
+		}
+		m = messengerOf(t, m.profile)
+	}
+}
+
+// A stranger is told of once, however often and under whatever name it asks.
+func TestStrangerAsksAgain(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	for i := range uint64(500) {
+		r := ask(fmt.Sprint("Bobby", i), fmt.Sprint(i))
+		r.Sequence, r.Base = i+1, i+1
+		m.take(bob(), r)
+	}
+	expectTold(t, m, "request of Bobby0: 0")
+	for range 2 {
+		if r, ok := m.book.Request(bob()); !ok || r.Nick != "Bobby0" || r.Text != "0" {
+			t.Errorf("the request is %+v", r)
+		}
+		if err := m.accept("Bobby499", ""); err == nil {
+			t.Error("the request goes by another name")
+		}
+		if m.conversation(bob()).Received == 500 {
+			m = messengerOf(t, m.profile)
+			m.take(bob(), func() *message.Message { r := ask("x", ""); r.Sequence, r.Base = 501, 501; return r }())
+			expectTold(t, m)
+		}
+	}
+	if err := m.accept("Bobby0", ""); err != nil {
+		t.Fatal(err)
+	}
+	if r := receipt(m); r != 501 {
+		t.Errorf("the receipt is up to %d", r)
+	}
+}
+
+// A stranger who was rejected holds no name that others could have.
+func TestRejectedStrangerHasNoName(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	m.take(bob(), ask("carol", ""))
+	if err := m.reject("carol"); err != nil {
+		t.Fatal(err)
+	}
+	carol := hashid.ID{10}
+	if err := m.add(carol, "carol", ""); err != nil {
+		t.Fatal(err)
+	}
+	m.take(carol, say(message.Reject, 1))
+	transcript(m)
+
+	// Nor does who said no, once somebody else is called so.
+	other := hashid.ID{11}
+	if err := m.add(other, "carol", ""); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if c, err := m.book.Named("carol"); err != nil || c.Hashid != other {
+			t.Errorf("carol is %v, %v", c.Hashid, err)
+		}
+		if c, err := m.book.Named(carol.String()); err != nil || c.Name != carol.String() || c.State != contact.Rejected {
+			t.Errorf("who was called so is %+v, %v", c, err)
+		}
+		m = messengerOf(t, m.profile)
+	}
+}
+
+// Who has not said yes can say that the request came, and nothing else.
+func TestReceiptBeforeTheAnswer(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	if err := m.add(bob(), "bob", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.send("bob", "x"); err != nil {
+		t.Fatal(err)
+	}
+	transcript(m)
+	r := say(message.Receipt, 2)
+	r.Stream = m.conversation(bob()).Stream
+	m.take(bob(), r)
+	expectTold(t, m)
+	if got, want := outbox(m), fmt.Sprintf("2:%d", message.Text); got != want {
+		t.Errorf("the outbox is %s, want %s", got, want)
+	}
+}
+
+// A text is said to be sent once, restart or not.
+func TestSentIsToldOnce(t *testing.T) {
+	m := friends(t)
+	if _, err := m.send("bob", strings.Repeat("x", message.PartSize+1)); err != nil {
+		t.Fatal(err)
+	}
+	c := m.conversation(bob())
+	for _, item := range c.outbox {
+		m.stored(c, item)
+	}
+	expectTold(t, m, "queued ", "sent ")
+	m = messengerOf(t, m.profile)
+	c = m.conversation(bob())
+	m.hold(c, c.outbox, nil, "no relays")
+	for _, item := range c.outbox {
+		m.stored(c, item)
+	}
+	expectTold(t, m)
+	r := say(message.Receipt, 2)
+	r.Stream = c.Stream
+	m.take(bob(), r)
+	expectTold(t, m, "delivered ")
+}
+
+// Whoever was answered already is not asking: the error says how it stands.
+func TestAnsweredAlready(t *testing.T) {
+	m := friends(t)
+	if err := m.accept("bob", ""); err == nil || !strings.Contains(err.Error(), "contact \"bob\" already (accepted)") {
+		t.Errorf("accepting a contact: %v", err)
+	}
+	stranger := hashid.ID{9}
+	m.take(stranger, say(message.Request, 1))
+	if err := m.reject(stranger.String()); err != nil {
+		t.Fatal(err)
+	}
+	for _, answer := range []func() error{
+		func() error { return m.accept(stranger.String(), "") },
+		func() error { return m.reject(stranger.String()) },
+	} {
+		if err := answer(); err == nil || !strings.Contains(err.Error(), "you have said no") {
+			t.Errorf("answering somebody who was rejected: %v", err)
+		}
 	}
 }

@@ -23,10 +23,14 @@ const (
 
 	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
 	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
-	repeatAsk   = 5 * time.Minute        // a request that was taken: people take their time
+	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time
 	holdWait    = 250 * time.Millisecond // while nothing can go out
 	answerWait  = 10 * time.Second       // for the end node's answer to one attempt
 	giveUpAfter = 14 * 24 * time.Hour
+
+	// giveUpUptime is how long the node must have run before it gives up anything:
+	// a clock that is wrong at the start has been set by then.
+	giveUpUptime = time.Hour
 
 	// refreshAfter is how many attempts without a receipt make the recipient's
 	// key record suspect of being out of date.
@@ -69,17 +73,21 @@ type outgoing struct {
 	Parts    uint8        `json:"parts"`
 	Nick     string       `json:"nick,omitempty"`
 	Text     []byte       `json:"text,omitempty"`
+	Told     bool         `json:"told,omitempty"` // last part: the person has been told that all parts are sent
 
 	attempts int
 	due      time.Time
-	sent     bool   // the recipient's node has it
+	sent     bool   // the recipient's node has it, as far as this run knows
 	reason   string // why it does not go out, as last told
-	told     bool   // last part: the person has been told that all parts are sent
 }
 
 func (o *outgoing) key() string { return fmt.Sprintf("%s %016x", o.To, o.Sequence) }
 
 func (o *outgoing) last() bool { return o.Part == o.Parts-1 }
+
+// patient holds for what may stay without a receipt for long though it arrived:
+// strangers get none, and who was rejected need not send one.
+func (o *outgoing) patient() bool { return o.Kind == message.Request || o.Kind == message.Reject }
 
 // conversation is all that is under way with one person. messenger.mu guards it,
 // but for with.
@@ -149,7 +157,8 @@ func (m *messenger) sender(ctx context.Context, c *conversation) {
 }
 
 // hurry makes a conversation's messages due when the recipient's node has come
-// back since the last attempts: it has announced itself anew.
+// back since the last attempts: it has announced itself anew. Those that it had
+// before are too, as it may have ended before it took them in.
 func (m *messenger) hurry(c *conversation) {
 	now := m.announced(c.with)
 	m.mu.Lock()
@@ -159,9 +168,7 @@ func (m *messenger) hurry(c *conversation) {
 	}
 	c.end = now
 	for _, item := range c.outbox {
-		if !item.sent {
-			item.attempts, item.due = 0, time.Time{}
-		}
+		item.attempts, item.due = 0, time.Time{}
 	}
 }
 
@@ -214,6 +221,9 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipt *message.
 
 // giveUp drops messages that nobody acknowledged for two weeks. Called with mu held.
 func (m *messenger) giveUp(c *conversation, now time.Time) {
+	if time.Since(m.started) < giveUpUptime { // whatever the clock on the wall says
+		return
+	}
 	var old []*outgoing
 	for _, item := range c.outbox {
 		if now.Sub(item.At) > giveUpAfter {
@@ -273,7 +283,7 @@ func (m *messenger) suspect(due []*outgoing) bool {
 
 // repeatAfter is how long to wait for a receipt, by the attempts made.
 func repeatAfter(item *outgoing) time.Duration {
-	if item.Kind == message.Request && item.sent {
+	if item.patient() && item.sent {
 		return repeatAsk
 	}
 	wait := repeatFirst
@@ -289,7 +299,7 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipt *message.Mess
 	defer m.mu.Unlock()
 	c.receiptDue = c.receiptDue || receipt != nil
 	for _, item := range due {
-		if (item.Kind == message.Text || item.Kind == message.Request) && item.last() && !item.sent && item.reason != reason {
+		if (item.Kind == message.Text || item.Kind == message.Request) && item.last() && !item.sent && !item.Told && item.reason != reason {
 			item.reason = reason
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}
@@ -332,7 +342,7 @@ func (m *messenger) stored(c *conversation, item *outgoing) {
 		return
 	}
 	item.sent = true
-	if item.Kind == message.Request {
+	if item.patient() {
 		item.due = time.Now().Add(repeatAsk)
 	}
 	if item.Kind != message.Text || !slices.Contains(c.outbox, item) {
@@ -348,17 +358,23 @@ func (m *messenger) stored(c *conversation, item *outgoing) {
 		}
 		last = other
 	}
-	if last.last() && !last.told {
-		last.told = true
+	if last.last() && !last.Told {
+		last.Told = true
+		err := m.profile.vault.Update(func(tx *vault.Tx) error { return store(tx, bucketOutbox, last.key(), last) })
+		if err != nil {
+			m.log.Error("the outbox could not be stored", "error", err) // then it is told again after the next start
+		}
 		m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
 	}
 }
 
-// acknowledged drops what the other side says it has. Called with mu held.
+// acknowledged drops what the other side says it has: of somebody who has not
+// said yes, that is the request alone. Called with mu held.
 func (m *messenger) acknowledged(c *conversation, upTo uint64) {
+	who, _ := m.book.Contact(c.Peer)
 	var done []*outgoing
 	for _, item := range c.outbox {
-		if item.Sequence <= upTo {
+		if item.Sequence <= upTo && (who.State != contact.Requested || item.Kind == message.Request) {
 			done = append(done, item)
 		}
 	}
@@ -370,27 +386,34 @@ func (m *messenger) acknowledged(c *conversation, upTo uint64) {
 
 // settle takes messages out of the outbox and tells how they ended. Called with mu held.
 func (m *messenger) settle(c *conversation, items []*outgoing, state, reason string) {
-	err := m.profile.vault.Update(func(tx *vault.Tx) error {
-		for _, item := range items {
-			if err := tx.Delete(bucketOutbox, item.key()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := m.profile.vault.Update(func(tx *vault.Tx) error { return deleteOutgoing(tx, items) })
 	if err != nil {
 		m.log.Error("the outbox could not be stored", "error", err)
 		return // they are repeated, and acknowledged again
 	}
-	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool { return slices.Contains(items, item) })
+	c.drop(items)
 	for _, item := range items {
 		if item.Kind == message.Text && item.last() {
-			if state == control.Delivered && !item.told { // the receipt was faster than the node's answer
+			if state == control.Delivered && !item.Told { // the receipt was faster than the node's answer
 				m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
 			}
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: state, Reason: reason})
 		}
 	}
+}
+
+func deleteOutgoing(tx *vault.Tx, items []*outgoing) error {
+	for _, item := range items {
+		if err := tx.Delete(bucketOutbox, item.key()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop takes messages out of the outbox once they are deleted from the vault.
+func (c *conversation) drop(items []*outgoing) {
+	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool { return slices.Contains(items, item) })
 }
 
 func sentPath(id message.ID, path *overlay.Path) *control.Path {

@@ -2,12 +2,16 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/multiformats/go-multiaddr"
+
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/message"
 	"chatnt/overlay/onion"
@@ -35,8 +39,13 @@ func TestRepeatAfter(t *testing.T) {
 			t.Errorf("a message is repeated after %v", waits)
 		}
 	}
-	if wait := repeatAfter(&outgoing{Kind: message.Request, attempts: 1, sent: true}); wait != 5*time.Minute {
-		t.Errorf("a request that was taken is repeated after %v", wait)
+	for _, kind := range []message.Kind{message.Request, message.Reject} {
+		if wait := repeatAfter(&outgoing{Kind: kind, attempts: 1, sent: true}); wait != 5*time.Minute {
+			t.Errorf("kind %d, once it was taken, is repeated after %v", kind, wait)
+		}
+		if wait := repeatAfter(&outgoing{Kind: kind, attempts: 1}); wait != 2*time.Second {
+			t.Errorf("kind %d is repeated after %v", kind, wait)
+		}
 	}
 }
 
@@ -217,4 +226,110 @@ func TestReceive(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// A rejection that arrived is not repeated at the pace of a text: who was rejected
+// may never acknowledge it.
+func TestRejectionIsRepeatedRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := messengerOf(t, testProfile(t))
+		m.take(bob(), ask("Bobby", ""))
+		if err := m.reject("Bobby"); err != nil {
+			t.Fatal(err)
+		}
+		c := m.conversation(bob())
+		m.stored(c, c.outbox[0])
+		if due, _, _, _ := m.takeDue(c); len(due) != 0 {
+			t.Error("it is due at once")
+		}
+		time.Sleep(repeatAsk)
+		if due, _, _, _ := m.takeDue(c); len(due) != 1 {
+			t.Error("it is not due after five minutes")
+		}
+	})
+}
+
+// A clock that is far ahead when the node starts makes nothing fail.
+func TestClockAheadAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		if _, err := m.send("bob", "x"); err != nil {
+			t.Fatal(err)
+		}
+		transcript(m)
+		m = messengerOf(t, m.profile)
+		c := m.conversation(bob())
+		ahead := func() time.Time { return time.Now().AddDate(0, 0, 15) } // as the wall says
+		m.giveUp(c, ahead())
+		time.Sleep(giveUpUptime - time.Second)
+		m.giveUp(c, ahead())
+		expectTold(t, m)
+		m.giveUp(c, time.Now()) // it was set
+		time.Sleep(time.Second)
+		m.giveUp(c, time.Now())
+		expectTold(t, m)
+		m.giveUp(c, ahead())
+		expectTold(t, m, "failed not acknowledged for two weeks")
+	})
+}
+
+// When the recipient's node has come back, all goes to it again, also what it had
+// before: it may have ended without taking that in.
+func TestHurryRepeatsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, id := testProfile(t), testIdentity(t)
+		if err := p.Introduce(id.hashid(), "bob"); err != nil {
+			t.Fatal(err)
+		}
+		m := messengerOf(t, p)
+		nodeKey := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+		m.people.get = func(context.Context, ...string) ([]byte, error) {
+			inbox := hashid.OfNode(nodeKey.Public().(ed25519.PublicKey))
+			return id.keyRecord(inbox, seq(), time.Now()).Sign(m.network, id.sign)
+		}
+		c := m.conversation(id.hashid())
+		if _, err := m.people.record(t.Context(), c.with, false); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := m.send("bob", "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		due, _, _, _ := m.takeDue(c)
+		for _, item := range due {
+			item.attempts, item.due = 5, time.Now().Add(repeatLast)
+		}
+		m.stored(c, due[0])
+		m.hurry(c) // nobody has announced anything
+		if due, _, _, _ := m.takeDue(c); len(due) != 0 {
+			t.Errorf("%d are due", len(due))
+		}
+		if _, err := m.relays.Learn(announcement(t, m.network, nodeKey)); err != nil {
+			t.Fatal(err)
+		}
+		m.hurry(c)
+		if due, _, _, _ := m.takeDue(c); len(due) != 2 {
+			t.Errorf("%d are due after the node has come back", len(due))
+		}
+	})
+}
+
+// announcement is a descriptor of a node, of now.
+func announcement(t *testing.T, network [32]byte, key ed25519.PrivateKey) []byte {
+	t.Helper()
+	now := time.Now().Truncate(time.Second)
+	d := record.Descriptor{
+		Node: [32]byte(key.Public().(ed25519.PublicKey)), FirstEpoch: record.Epoch(now), Flags: record.FlagRelay,
+		Addrs:    []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/4001")},
+		Sequence: uint64(now.Unix()), Expires: now.Add(record.DescriptorLifetime),
+	}
+	for i := range d.Keys {
+		d.Keys[i] = [32]byte{9}
+	}
+	raw, err := d.Sign(network, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }

@@ -20,6 +20,7 @@ const (
 	recordAgain     = 250 * time.Millisecond // between look-ups of one person, doubling ...
 	recordAgainLast = time.Minute            // ... while nothing is found, up to this
 	recordRefresh   = 2 * time.Second
+	recordDoubt     = time.Minute // between look-ups of one that is valid, but suspect
 
 	bucketRecords = "records" // hashid: key record, as it was signed
 )
@@ -48,6 +49,7 @@ type person struct {
 	asked  time.Time // the last look-up
 	misses int       // look-ups in vain since the last that was not
 	found  time.Time // the last that brought a record
+	doubt  time.Time // the last for suspicion alone
 }
 
 func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, get func(context.Context, ...string) ([]byte, error)) (*people, error) {
@@ -65,8 +67,11 @@ func (p *people) record(ctx context.Context, id hashid.ID, suspect bool) (*recor
 	defer p.mu.Unlock()
 	who := p.remembered(id)
 	now := p.now()
-	if who.valid(now) && !suspect && now.Sub(who.found) < recordFresh {
-		return who.record, nil
+	if who.valid(now) && now.Sub(who.found) < recordFresh {
+		if !suspect || now.Sub(who.doubt) < recordDoubt {
+			return who.record, nil
+		}
+		who.doubt = now
 	}
 	if now.Sub(who.asked) >= who.pause() {
 		who.asked = now
@@ -78,10 +83,8 @@ func (p *people) record(ctx context.Context, id hashid.ID, suspect bool) (*recor
 		p.mu.Unlock()
 		raw, err := p.get(ctx, keys(id)...)
 		p.mu.Lock()
-		if err != nil {
+		if err != nil || !p.learn(id, who, raw, now) {
 			who.misses++
-		} else {
-			p.learn(id, who, raw, now)
 		}
 	}
 	if !who.valid(now) {
@@ -129,18 +132,19 @@ func (p *people) remembered(id hashid.ID) *person {
 	return who
 }
 
-// learn takes in a record that the table returned, unless a newer one is known.
-// Called with mu held.
-func (p *people) learn(id hashid.ID, who *person, raw []byte, now time.Time) {
+// learn takes in a record that the table returned, unless a newer one is known,
+// and reports whether it was one of this person. Called with mu held.
+func (p *people) learn(id hashid.ID, who *person, raw []byte, now time.Time) bool {
 	rec, err := record.ParseKeyRecord(p.network, raw)
 	if err != nil || rec.Hashid() != id || rec.CheckTime(now) != nil {
-		return
+		return false
 	}
 	who.misses, who.found = 0, now
 	if who.raw != nil && !record.Newer(raw, who.raw) {
-		return
+		return true
 	}
 	who.record, who.raw = rec, raw
 	// Losing it costs a look-up after the next start, no more.
 	_ = p.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketRecords, id.String(), raw) })
+	return true
 }

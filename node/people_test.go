@@ -167,3 +167,42 @@ func TestNewerRecordStays(t *testing.T) {
 		}
 	})
 }
+
+// Suspicion alone, however often it is voiced, costs a look-up a minute.
+func TestSuspectRecordIsLookedUpOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		b := &phoneBook{raw: published(t, bob, 1, seq())}
+		p := testPeople(t, vault.Memory(), b)
+		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 * 60 * 4 {
+			if _, err := p.record(t.Context(), bob.hashid(), true); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(holdWait)
+		}
+		if b.asked < 10 || b.asked > 12 {
+			t.Errorf("%d look-ups in ten minutes", b.asked)
+		}
+	})
+}
+
+// What is no record of this person counts as none found.
+func TestLookUpsThatBringRubbishGrowRare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		b := &phoneBook{raw: published(t, testIdentity(t), 1, seq())}
+		p := testPeople(t, vault.Memory(), b)
+		for range 10 * 60 * 4 {
+			if _, err := p.record(t.Context(), bob.hashid(), false); !errors.Is(err, errNoRecord) {
+				t.Fatalf("record: %v", err)
+			}
+			time.Sleep(250 * time.Millisecond)
+		}
+		if b.asked < 15 || b.asked > 25 {
+			t.Errorf("%d look-ups in ten minutes", b.asked)
+		}
+	})
+}

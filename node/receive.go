@@ -79,7 +79,7 @@ func (m *messenger) take(from hashid.ID, msg *message.Message) {
 	}
 	if !c.expects(msg) {
 		if msg.Stream == c.TheirStream && msg.Sequence <= c.Received {
-			m.acknowledge(c) // its receipt may have been lost
+			m.acknowledge(c, msg.Kind) // its receipt may have been lost
 		}
 		return
 	}
@@ -107,28 +107,27 @@ func (c *conversation) expects(msg *message.Message) bool {
 
 // takeInOrder takes in what has its turn. Called with mu held.
 func (m *messenger) takeInOrder(c *conversation) {
-	took := false
 	for {
 		msg := c.early[c.Received+1]
 		if msg == nil {
-			break
+			return
 		}
 		delete(c.early, msg.Sequence)
 		if !m.takeNext(c, msg) {
-			break
+			return
 		}
-		took = true
-	}
-	if took {
-		m.acknowledge(c)
+		m.acknowledge(c, msg.Kind)
 	}
 }
 
-// acknowledge asks the conversation's sender for a receipt, if the other side
-// is to have one: a stranger learns nothing before its request is accepted.
-// Called with mu held.
-func (m *messenger) acknowledge(c *conversation) {
-	if who, ok := m.book.Contact(c.Peer); ok && who.State != contact.Requested {
+// acknowledge asks the conversation's sender for a receipt of a message, if the
+// other side is to have one: a stranger learns nothing before its request is
+// accepted, and who was rejected nothing any more. Who said no to this person gets
+// a receipt for just that. Called with mu held.
+func (m *messenger) acknowledge(c *conversation, kind message.Kind) {
+	who, _ := m.book.Contact(c.Peer)
+	saidNo := who.State == contact.Rejected && !who.Ours && kind == message.Reject
+	if who.State == contact.Accepted || saidNo {
 		c.receiptDue = true
 		m.wake(c)
 	}
@@ -138,9 +137,12 @@ func (m *messenger) acknowledge(c *conversation) {
 // is not taken in is not acknowledged, and comes again. Called with mu held.
 func (m *messenger) takeNext(c *conversation, msg *message.Message) bool {
 	who, known := m.book.Contact(c.Peer)
+	if who.State == contact.Rejected && who.Ours {
+		return false // silence
+	}
 	switch msg.Kind {
 	case message.Text:
-		return known && who.State == contact.Accepted && m.takeText(c, who, msg)
+		return known && who.State == contact.Accepted && m.takeText(c, msg)
 	case message.Request:
 		return m.takeRequest(c, who, known, msg)
 	case message.Accept, message.Reject:
@@ -166,20 +168,26 @@ func (m *messenger) commit(next numbering, also func(*vault.Tx) error) bool {
 	return err == nil
 }
 
-func (m *messenger) takeText(c *conversation, who contact.Contact, msg *message.Message) bool {
+func (m *messenger) takeText(c *conversation, msg *message.Message) bool {
 	next := c.numbering
 	next.Received = msg.Sequence
 	text, whole := next.join(msg)
-	if !m.commit(next, nil) {
+	if !whole {
+		if !m.commit(next, nil) {
+			return false
+		}
+		c.numbering = next
+		return true
+	}
+	news := unshown{
+		Number: m.arrived + 1, From: c.Peer, ID: msg.ID, At: msg.At,
+		Text: strings.ToValidUTF8(string(text), "\ufffd"),
+	}
+	if !m.commit(next, func(tx *vault.Tx) error { return store(tx, bucketUnshown, news.key(), news) }) {
 		return false
 	}
-	c.numbering = next
-	if whole {
-		m.feed.emit(control.MessageReceived{
-			ID: msg.ID.String(), From: c.Peer.String(), Name: who.Name,
-			Text: strings.ToValidUTF8(string(text), "\ufffd"), At: msg.At,
-		})
-	}
+	c.numbering, m.arrived = next, news.Number
+	m.tell(news, false)
 	return true
 }
 
@@ -206,36 +214,24 @@ func (n *numbering) join(msg *message.Message) (text []byte, whole bool) {
 }
 
 // takeRequest handles a request: it is news from a stranger, agreement from
-// somebody who was asked as well, and repeated by a contact that lost its memory.
+// somebody who was asked as well, whatever the answer was then, and repeated by a
+// contact that lost its memory.
 func (m *messenger) takeRequest(c *conversation, who contact.Contact, known bool, msg *message.Message) bool {
 	next := c.numbering
 	next.Received = msg.Sequence
-	if known && who.State == contact.Rejected {
-		return false // silence
-	}
 	if known {
-		if !m.commit(next, nil) {
-			return false
-		}
+		return m.takeAgreement(c, next, who, msg)
+	}
+	if _, open := m.book.Request(c.Peer); open {
+		// Told once. That it was repeated is stored with whatever is stored next.
 		c.numbering = next
-		if slices.ContainsFunc(c.outbox, func(item *outgoing) bool { return item.Kind == message.Accept }) {
-			return true // the answer is under way already: whoever asks on and on gets one
-		}
-		who.Nick, who.State = msg.Nick, contact.Accepted
-		nick, err := m.profile.nick()
-		if err == nil {
-			err = m.become(who, &outgoing{Kind: message.Accept, ID: message.NewID(), Parts: 1, Nick: nick})
-		}
-		if err != nil {
-			m.log.Error("a request could not be answered", "error", err)
-		}
 		return true
 	}
-	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: time.Now()}
-	if _, again := m.book.Request(c.Peer); !again && len(m.book.Requests()) >= contact.MaxRequests {
+	if len(m.book.Requests()) >= contact.MaxRequests {
 		m.log.Debug("a request was left out: too many wait for an answer already")
 		return false
 	}
+	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: time.Now()}
 	if !m.commit(next, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
 		return false
 	}
@@ -246,6 +242,30 @@ func (m *messenger) takeRequest(c *conversation, who contact.Contact, known bool
 	m.conversations[c.Peer] = c
 	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Text: asking.Text})
 	return true
+}
+
+// takeAgreement answers the request of a contact with yes.
+func (m *messenger) takeAgreement(c *conversation, next numbering, who contact.Contact, msg *message.Message) bool {
+	answered := slices.ContainsFunc(c.outbox, func(item *outgoing) bool { return item.Kind == message.Accept })
+	if answered { // whoever asks on and on gets one at a time
+		if !m.commit(next, nil) {
+			return false
+		}
+		c.numbering = next
+		return true
+	}
+	before := c.numbering
+	c.numbering = next // it is stored with the answer
+	who.Nick, who.State = msg.Nick, contact.Accepted
+	nick, err := m.profile.nick()
+	if err == nil {
+		err = m.become(who, &outgoing{Kind: message.Accept, ID: message.NewID(), Parts: 1, Nick: nick})
+	}
+	if err != nil {
+		m.log.Error("a request could not be answered and will be asked for again", "error", err)
+		c.numbering = before
+	}
+	return err == nil
 }
 
 // takeAnswer handles the answer to a request of this person's.

@@ -13,6 +13,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"chatnt/discovery/hashid"
 )
 
@@ -46,7 +48,8 @@ type Contact struct {
 	Name   string    `json:"name"` // chosen here, unique
 	Nick   string    `json:"nick"` // as the person calls itself: hostile text
 	State  State     `json:"state"`
-	Since  time.Time `json:"since"` // of the state
+	Since  time.Time `json:"since"`          // of the state
+	Ours   bool      `json:"ours,omitempty"` // Rejected: it was this person who said no
 }
 
 // Request is a stranger's wish to become a contact.
@@ -113,11 +116,13 @@ func (b *Book) Request(id hashid.ID) (Request, bool) {
 	return Request{}, false
 }
 
-// Named returns the contact with a local name or hashid.
+// Named returns the contact with a local name or hashid. What can be read as a
+// hashid is one, whatever anybody is called.
 func (b *Book) Named(name string) (Contact, error) {
 	name = strings.TrimPrefix(name, "@")
+	id, err := hashid.Parse(name)
 	for _, c := range b.contacts {
-		if c.Name == name || c.Hashid.String() == name {
+		if err == nil && c.Hashid == id || err != nil && c.Name == name {
 			return *c, nil
 		}
 	}
@@ -125,11 +130,13 @@ func (b *Book) Named(name string) (Contact, error) {
 }
 
 // Asking returns the open request from a hashid, or from the nick of just one.
+// What can be read as a hashid is one, whatever anybody calls itself.
 func (b *Book) Asking(name string) (Request, error) {
 	name = strings.TrimPrefix(name, "@")
+	id, err := hashid.Parse(name)
 	var match []Request
 	for _, r := range b.requests {
-		if r.From.String() == name || r.Nick == name {
+		if err == nil && r.From == id || err != nil && r.Nick == name {
 			match = append(match, *r)
 		}
 	}
@@ -157,30 +164,46 @@ func (b *Book) Ask(r Request) error {
 	return nil
 }
 
-// CheckName tells why a local name for id cannot be used, or nil.
+// CheckName tells why a local name for id cannot be used, or nil. A contact that
+// was rejected, either way, keeps its name from nobody: see Yield.
 func (b *Book) CheckName(name string, id hashid.ID) error {
 	if err := validName(name); err != nil {
 		return err
 	}
 	for _, c := range b.contacts {
-		if c.Name == name && c.Hashid != id {
+		if c.State != Rejected && c.Hashid != id && alike(c.Name, name) {
 			return fmt.Errorf("the name %q is taken by another contact", name)
 		}
 	}
 	return nil
 }
 
-// NameFor returns a free local name for a person who calls itself nick.
+// Yield returns the rejected contacts that give up their names when id is called
+// name, under their new ones. The book has the old ones until they are Put.
+func (b *Book) Yield(name string, id hashid.ID) []Contact {
+	var renamed []Contact
+	for _, c := range b.contacts {
+		if c.State == Rejected && c.Hashid != id && alike(c.Name, name) {
+			nameless := *c
+			nameless.Name = Nameless(c.Hashid)
+			renamed = append(renamed, nameless)
+		}
+	}
+	return renamed
+}
+
+// Nameless is what a contact without a name of its own goes by.
+func Nameless(id hashid.ID) string { return id.String() }
+
+// NameFor returns a local name that nobody has yet, for a person who calls itself nick.
 func (b *Book) NameFor(nick string, id hashid.ID) string {
 	tag := id.String()[:6]
-	name := strings.Map(func(r rune) rune {
-		if validRune(r) {
-			return r
-		}
-		return -1
-	}, nick)
+	name := clean(nick)
+	if _, err := hashid.Parse(name); err == nil {
+		name = "" // nor what begins with somebody's hashid
+	}
 	for _, try := range []string{name, name + "-" + tag} {
-		if b.CheckName(try, id) == nil {
+		if b.CheckName(try, id) == nil && len(b.Yield(try, id)) == 0 {
 			return try
 		}
 	}
@@ -196,6 +219,9 @@ func validName(name string) error {
 	case strings.ContainsAny(name[:1], "@#/-"):
 		return errors.New("a name does not begin with @, #, / or -")
 	}
+	if _, err := hashid.Parse(name); err == nil {
+		return errors.New("a name is no hashid")
+	}
 	for _, r := range name {
 		if !validRune(r) {
 			return errors.New("a name is made of letters, digits and signs, without spaces")
@@ -204,7 +230,37 @@ func validName(name string) error {
 	return nil
 }
 
+// clean leaves out what a name is not made of.
+func clean(name string) string {
+	return strings.Map(func(r rune) rune {
+		if validRune(r) {
+			return r
+		}
+		return -1
+	}, name)
+}
+
+// alike reports whether two names look the same, but for letters that merely
+// resemble each other. A name may have been stored when more runes were allowed.
+func alike(x, y string) bool {
+	return norm.NFC.String(clean(x)) == norm.NFC.String(clean(y))
+}
+
 // validRune holds for what is visible and cannot move what stands around it.
 func validRune(r rune) bool {
-	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S, unicode.Mn) && r != utf8.RuneError
+	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S, unicode.Mn) && r != utf8.RuneError &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && !blank(r)
+}
+
+// blank holds for the letters and signs that fonts draw as an empty space, and
+// that Unicode does not list as ignorable.
+func blank(r rune) bool {
+	switch r {
+	case '\u2800', // braille pattern blank
+		'\U00013441', '\U00013442', // Egyptian hieroglyph full and half blank
+		'\U00016fe4', // Khitan small script filler
+		'\U0001d159': // musical symbol null notehead
+		return true
+	}
+	return false
 }

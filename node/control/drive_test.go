@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"chatnt/node/control"
 )
@@ -143,3 +144,50 @@ func TestDriveTellsEvents(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// An event that cannot be written as JSON keeps nothing else from the program.
+func TestDrivePassesOverWhatIsNoJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		n := newFake(control.Ready{}, control.MessageReceived{Text: "boom", At: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, control.RelaysChanged{Known: 7})
+		var out bytes.Buffer
+		done := drive(ctx, n, nil, &out)
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := out.String(); strings.Contains(got, "boom") || !strings.HasSuffix(got, "\n{\"event\":\"relays\",\"known\":7,\"usable\":0}\n") {
+			t.Errorf("the program was told\n%s", got)
+		}
+	})
+}
+
+// A program that stops reading its output still stops the node with /quit. (In
+// real time: a lock that is held is no wait that virtual time passes over.)
+func TestDriveQuitsThoughNobodyReads(t *testing.T) {
+	in, commands := io.Pipe()
+	output, out := io.Pipe()
+	n := newFake(control.Ready{})
+	done := drive(t.Context(), n, in, out)
+	if _, err := bufio.NewReader(output).ReadString('\n'); err != nil { // ready, and no more
+		t.Fatal(err)
+	}
+	n.events <- control.RelaysChanged{} // hangs its writer
+	if _, err := io.WriteString(commands, "/quit\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Drive does not return")
+	}
+	for _, end := range []io.Closer{output, out, in, commands} {
+		if err := end.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

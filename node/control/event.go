@@ -14,13 +14,16 @@ type Ready struct {
 	Network string   `json:"network"`
 }
 
-// MessageReceived is a text from a contact.
+// MessageReceived is a text from a contact. Again marks one that may have been
+// told of before: the node ended before it could note that its reader had it.
 type MessageReceived struct {
 	ID   string    `json:"id"`
 	From string    `json:"from"` // hashid
 	Name string    `json:"name"` // local
 	Text string    `json:"text"`
 	At   time.Time `json:"at"` // by the sender's clock
+
+	Again bool `json:"again,omitempty"`
 }
 
 // StatusChanged says how far a text of this person's has come.

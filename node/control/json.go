@@ -18,6 +18,9 @@ type Writer struct {
 	w  io.Writer // guarded by mu
 }
 
+// errEncoding says that something cannot be written as JSON: nothing of it was.
+var errEncoding = errors.New("this cannot be written as JSON")
+
 // NewWriter returns a writer to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
@@ -53,7 +56,7 @@ func (w *Writer) write(event string, parts ...any) error {
 	for _, part := range parts {
 		fields, err := marshal(part)
 		if err != nil {
-			return fmt.Errorf("writing a %s: %w", event, err)
+			return fmt.Errorf("writing a %s: %w: %w", event, errEncoding, err)
 		}
 		if len(fields) > 0 {
 			object = append(append(object, ','), fields...)

@@ -32,6 +32,9 @@ func TestGoldenLines(t *testing.T) {
 		`{"event":"message","id":"i","from":"h","name":"bob","text":"hi <b>&","at":"2026-01-02T03:04:05.006Z"}`: event(control.MessageReceived{
 			ID: "i", From: "h", Name: "bob", Text: "hi <b>&", At: at,
 		}),
+		`{"event":"message","id":"i","from":"h","name":"bob","text":"hi","at":"2026-01-02T03:04:05.006Z","again":true}`: event(control.MessageReceived{
+			ID: "i", From: "h", Name: "bob", Text: "hi", At: at, Again: true,
+		}),
 		`{"event":"status","id":"i","to":"h","state":"queued","reason":"why"}`: event(control.StatusChanged{ID: "i", To: "h", State: control.Queued, Reason: "why"}),
 		`{"event":"status","id":"i","to":"h","state":"sent","reason":""}`:      event(control.StatusChanged{ID: "i", To: "h", State: control.Sent}),
 		`{"event":"status","id":"i","to":"h","state":"delivered","reason":""}`: event(control.StatusChanged{ID: "i", To: "h", State: control.Delivered}),

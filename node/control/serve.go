@@ -5,32 +5,61 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 )
+
+// quitWait is how long what drives a node may take to end once it is to: an
+// output that nobody reads any more must not keep the node from stopping.
+const quitWait = time.Second
 
 // Drive connects a node with a program: events and results go to out as JSON,
 // commands come from in, which may be nil for none. It waits until the node is
 // ready before it carries out commands that were written earlier, and returns
 // when in ends, /quit is given or ctx ends.
+//
+// Where out is not read any more it returns all the same, and leaves what hangs
+// there to the end of the process.
 func Drive(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
-	w := NewWriter(out)
+	defer cancel()
+	w, s := NewWriter(out), NewSession(n)
 	ready, told := make(chan struct{}), make(chan error, 1)
-	go func() {
-		told <- tell(ctx, n, w, ready)
-		cancel() // nobody hears what would come next
-	}()
-	select {
-	case <-ready:
-	case <-ctx.Done():
-	}
-	var err error
+	go func() { told <- tell(ctx, n, w, ready) }()
+	var served chan error
 	if in != nil {
-		err = Serve(ctx, n, in, w)
-	} else {
-		<-ctx.Done()
+		served = make(chan error, 1)
+		go func() {
+			select {
+			case <-ready:
+				served <- serve(ctx, s, in, w)
+			case <-ctx.Done():
+				served <- nil
+			}
+		}()
 	}
-	cancel()
-	return errors.Join(err, <-told)
+	var (
+		errs     []error
+		late     <-chan time.Time
+		ended    = ctx.Done()
+		quitting = s.quitting
+	)
+	for served != nil || told != nil {
+		select {
+		case err := <-served:
+			errs, served = append(errs, err), nil
+		case err := <-told:
+			errs, told = append(errs, err), nil
+		case <-quitting:
+		case <-ended:
+		case <-late:
+			return errors.Join(errs...)
+		}
+		if late == nil { // one has ended: so does the other
+			cancel()
+			late, ended, quitting = time.After(quitWait), nil, nil
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // tell writes events until ctx ends, and closes ready behind the first that
@@ -41,7 +70,8 @@ func tell(ctx context.Context, n Node, w *Writer, ready chan struct{}) error {
 		if err != nil {
 			return nil //nolint:nilerr // the end of everything
 		}
-		if err := w.Event(e); err != nil {
+		// One that cannot be written must not keep from the program what follows.
+		if err := w.Event(e); err != nil && !errors.Is(err, errEncoding) {
 			return err
 		}
 		if _, ok := e.(Ready); ok {
@@ -54,6 +84,10 @@ func tell(ctx context.Context, n Node, w *Writer, ready chan struct{}) error {
 // ends, /quit is given or ctx ends. Reading goes on in the background when ctx
 // ends first: whoever owns in closes it.
 func Serve(ctx context.Context, n Node, in io.Reader, out *Writer) error {
+	return serve(ctx, NewSession(n), in, out)
+}
+
+func serve(ctx context.Context, s *Session, in io.Reader, out *Writer) error {
 	type input struct {
 		line string
 		err  error
@@ -74,7 +108,6 @@ func Serve(ctx context.Context, n Node, in io.Reader, out *Writer) error {
 			}
 		}
 	}()
-	s := NewSession(n)
 	for !s.Over() {
 		select {
 		case <-ctx.Done():

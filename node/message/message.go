@@ -10,7 +10,7 @@
 //	              in a receipt, the last one received with all before it
 //	17      8     base: the lowest number the sender still repeats; 0 in a receipt
 //	25      16    id: random, the same for all parts of a text; 0 in a receipt
-//	41      8     at: unix milliseconds by the sender's clock; 0 in a receipt
+//	41      8     at: unix milliseconds by the sender's clock, at most 2^47; 0 in a receipt
 //	49      1     part, from 0
 //	50      1     parts, 1 to 16; a kind other than text has one
 //	51      1     length of the nick, 0 to 64; 0 but in a request or an accept
@@ -54,6 +54,10 @@ const (
 
 	// MaxRequestText is the longest text of a request, in bytes.
 	MaxRequestText = 1024
+
+	// lastTime is the latest time a message may carry, in unix milliseconds: in
+	// the year 6429, beyond any clock and within what JSON and RFC 3339 can write.
+	lastTime = 1 << 47
 )
 
 // Kind says what a message is. The numbers are part of the wire format.
@@ -143,8 +147,7 @@ func Parse(data []byte) (*Message, error) {
 			return nil, ErrMalformed
 		}
 	}
-	const farthest = 1 << 52 // milliseconds: beyond any clock, and safe to convert
-	if at > farthest {
+	if at > lastTime { // safe to convert
 		return nil, ErrMalformed
 	}
 	m.Kind, m.Nick = Kind(kind), string(nick)
@@ -182,6 +185,8 @@ func (m *Message) check() error {
 		return errors.New("only a request or its answer carries a nick")
 	case !m.At.IsZero() && m.At.UnixMilli() <= 0:
 		return errors.New("the clock of this machine is before 1970")
+	case !m.At.IsZero() && m.At.UnixMilli() > lastTime:
+		return errors.New("the clock of this machine is thousands of years ahead")
 	}
 	if m.Kind == Receipt {
 		if m.Base != 0 || m.ID != (ID{}) || !m.At.IsZero() || len(m.Text) != 0 {

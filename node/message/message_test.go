@@ -2,7 +2,9 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -83,10 +85,32 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 		"text beyond the end":   change(52, 0xff),
 		"padding not zero":      change(Size-1, 1),
 		"a time beyond clocks":  change(41, 0x80),
+		"a time past the last":  append(binary.BigEndian.AppendUint64(bytes.Clone(valid[:41]), lastTime+1), valid[49:]...),
 	} {
 		if m, err := Parse(data); err == nil {
 			t.Errorf("%s: accepted as %+v", name, m)
 		}
+	}
+}
+
+// Whatever time a message carries can be written as JSON, which ends with the year 9999.
+func TestTimesAreBounded(t *testing.T) {
+	m := example()
+	m.At = time.UnixMilli(lastTime)
+	data, err := m.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := json.Marshal(back.At); err != nil {
+		t.Error(err)
+	}
+	m.At = time.UnixMilli(lastTime + 1)
+	if _, err := m.Append(nil); err == nil {
+		t.Error("a time was written that is refused on reading")
 	}
 }
 
