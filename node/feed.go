@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,11 +49,25 @@ func newFeed() *feed {
 // emit adds an event that is stored nowhere, and never blocks.
 func (f *feed) emit(e control.Event) { f.emitStored(e, "") }
 
-// emitStored adds an event that is stored under a key, and never blocks.
+// emitStored adds an event that is stored under a key, and never blocks. A reader
+// that has stopped reading does not make the queue grow for ever: of the numbers of
+// relays the last is kept, and beyond maxUnread nothing that only says why a text
+// still waits.
 func (f *feed) emitStored(e control.Event, key string) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch e := e.(type) {
+	case control.RelaysChanged:
+		f.events = slices.DeleteFunc(f.events, func(k kept) bool {
+			_, same := k.Event.(control.RelaysChanged)
+			return same
+		})
+	case control.StatusChanged:
+		if e.State == control.Queued && len(f.events) >= maxUnread {
+			return
+		}
+	}
 	f.events = append(f.events, kept{e, key})
-	f.mu.Unlock()
 	nudge(f.more)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,7 @@ func drain(f *feed) []control.Event {
 	}
 }
 
-func known(n int) control.Event { return control.RelaysChanged{Known: n} }
+func known(n int) control.Event { return control.RequestReceived{Text: strconv.Itoa(n)} }
 
 func TestFeedKeepsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -177,4 +178,24 @@ func TestFeedForgetsManyAtOnce(t *testing.T) {
 			t.Errorf("forgotten in transactions of %d", *forgotten)
 		}
 	})
+}
+
+// A reader that has stopped reading does not let the queue grow: of the numbers
+// of relays the last is kept, and why a text waits is left out in the end.
+func TestFeedOfNobody(t *testing.T) {
+	f := newFeed()
+	f.emit(known(1))
+	for i := range 10 {
+		f.emit(control.RelaysChanged{Known: i})
+	}
+	if got := drain(f); len(got) != 2 || got[0] != known(1) || got[1] != (control.RelaysChanged{Known: 9}) {
+		t.Errorf("unread were %v", got)
+	}
+	for range 2 * maxUnread {
+		f.emit(control.StatusChanged{State: control.Queued})
+	}
+	f.emit(control.StatusChanged{State: control.Delivered})
+	if got := drain(f); len(got) != maxUnread+1 || got[maxUnread] != (control.StatusChanged{State: control.Delivered}) {
+		t.Errorf("%d were unread", len(got))
+	}
 }

@@ -126,8 +126,25 @@ func newResources(public bool) (libp2pnetwork.ResourceManager, error) {
 func connRate() rate.Limit { return rate.Limit{RPS: 2, Burst: connsAtOne} }
 
 // DefaultListen is where a node of a network listens unless told otherwise:
-// every interface, any port.
-func DefaultListen(n *network.Network) ([]multiaddr.Multiaddr, error) { return listenAddrs(n, nil) }
+// every interface, on ports that are free now. What this machine does not speak,
+// such as IPv6, is left out.
+func DefaultListen(n *network.Network) ([]multiaddr.Multiaddr, error) {
+	addrs, err := listenAddrs(n, nil)
+	if err != nil {
+		return nil, err
+	}
+	var fixed []multiaddr.Multiaddr
+	for _, a := range addrs {
+		f, failed := FixPorts([]multiaddr.Multiaddr{a})
+		if err = failed; err == nil {
+			fixed = append(fixed, f...)
+		}
+	}
+	if len(fixed) == 0 {
+		return nil, err
+	}
+	return fixed, nil
+}
 
 // listenAddrs parses where to listen; nothing means the default.
 func listenAddrs(n *network.Network, listen []string) ([]multiaddr.Multiaddr, error) {

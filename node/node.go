@@ -230,10 +230,10 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
-// close releases what New made. Connections end before the host does: as it goes,
+// close releases what New made, as far as it came; twice is harmless.
+// Connections end before the host does: as it goes,
 // libp2p (v0.51.0) stops reading one of its subscriptions to its own events, and
 // neighbours that identify themselves meanwhile would block its end for good.
-// close releases what New made, as far as it came. Twice is harmless.
 func (n *Node) close() {
 	var errs []error
 	if n.topic != nil {

@@ -249,6 +249,10 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 			return m.hold(c, due, receipt, err.Error())
 		}
 		m.mu.Lock()
+		if !slices.Contains(c.outbox, item) { // its receipt came meanwhile
+			m.mu.Unlock()
+			continue
+		}
 		item.reason = ""
 		msg := &message.Message{
 			Kind: item.Kind, Stream: c.Stream, Sequence: item.Sequence, Base: c.base(), ID: item.ID,
@@ -299,7 +303,9 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipt *message.Mess
 	defer m.mu.Unlock()
 	c.receiptDue = c.receiptDue || receipt != nil
 	for _, item := range due {
-		if (item.Kind == message.Text || item.Kind == message.Request) && item.last() && !item.sent && !item.Told && item.reason != reason {
+		asked := item.Kind == message.Text && item.last() || item.Kind == message.Request
+		waits := !item.sent && !item.Told && slices.Contains(c.outbox, item) // its receipt may have come meanwhile
+		if asked && waits && item.reason != reason {
 			item.reason = reason
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}

@@ -208,7 +208,7 @@ func TestReceive(t *testing.T) {
 		expectTold(t, m, "bob: one")
 
 		for range maxUnread {
-			m.feed.emit(control.RelaysChanged{})
+			m.feed.emit(control.Ready{})
 		}
 		arrive(sealed(2, "two"))
 		arrive(sealed(3, "three"))
@@ -219,7 +219,7 @@ func TestReceive(t *testing.T) {
 		}
 		told := transcript(m)
 		synctest.Wait()
-		told = strings.ReplaceAll(told+transcript(m), "control.RelaysChanged\n", "")
+		told = strings.ReplaceAll(told+transcript(m), "control.Ready\n", "")
 		if told != "bob: two\nbob: three\n" {
 			t.Errorf("the person was told\n%s", told)
 		}
@@ -332,4 +332,18 @@ func announcement(t *testing.T, network [32]byte, key ed25519.PrivateKey) []byte
 		t.Fatal(err)
 	}
 	return raw
+}
+
+// A receipt that comes while the next attempt is being prepared ends the matter.
+func TestHoldAfterTheReceipt(t *testing.T) {
+	m := friends(t)
+	if _, err := m.send("bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	c := m.conversation(bob())
+	due, _, _, _ := m.takeDue(c)
+	m.acknowledged(c, 1)
+	expectTold(t, m, "queued ", "sent ", "delivered ")
+	m.hold(c, due, nil, "no way there")
+	expectTold(t, m)
 }

@@ -30,7 +30,7 @@ const (
 var ErrNoNetwork = errors.New("this profile has no network yet: run 'chatnt network create NAME' or 'chatnt network join INVITE' first")
 
 // Profile is what a person keeps on disk, opened: an identity, a node key, a
-// network, contacts and unsent messages. One process holds it at a time.
+// network, contacts, known relays, and texts not yet delivered or shown. One process holds it at a time.
 type Profile struct {
 	vault    *vault.Vault
 	dir      string // "" for a profile that never touches the disk

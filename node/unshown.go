@@ -14,8 +14,8 @@ import (
 // unshown is a text that was taken in, and so acknowledged, but not yet shown to
 // the person. It is stored together with the numbering that says it was taken in,
 // and deleted once its reader has asked for the event after it: a crash between
-// shows it once more, marked as such, but never loses it. The feed bounds how many
-// there are.
+// shows it once more, marked as such, but never loses it. There are not many more
+// than maxUnread at a time.
 type unshown struct {
 	Number uint64     `json:"number"` // in the order of arrival, from all contacts
 	From   hashid.ID  `json:"from"`

@@ -31,13 +31,18 @@ func (c *common) ask(ctx context.Context, line string, result any, offline func(
 		return false, err
 	}
 	defer clear(passphrase)
-	for give := time.Now().Add(busyWait); ; time.Sleep(rand.N(busyAgain)) { //nolint:gosec // nobody gains from guessing it
+	for give := time.Now().Add(busyWait); ; {
 		p, err := openIn(dir, passphrase)
 		if err == nil {
 			return false, errors.Join(offline(p), p.Close())
 		}
 		if !errors.Is(err, vault.ErrInUse) || time.Now().After(give) {
 			return false, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(rand.N(busyAgain)): //nolint:gosec // nobody gains from guessing it
 		}
 		if running, err := c.askRunning(line, result); running || err != nil {
 			return running, err

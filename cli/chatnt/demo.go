@@ -164,9 +164,7 @@ func echo(ctx context.Context, bob *node.Node) {
 			return
 		}
 		if m, ok := e.(control.MessageReceived); ok {
-			if _, err := bob.Send(m.From, m.Text); err != nil {
-				return
-			}
+			_, _ = bob.Send(m.From, m.Text) // too many at once stay unanswered
 		}
 	}
 }
@@ -187,17 +185,20 @@ func (d *demo) talk(ctx context.Context, alice *node.Node) error {
 // before sent has been delivered and bob has answered it.
 func (d *demo) play(ctx context.Context, alice *node.Node) error {
 	out := d.printer()
-	s := control.NewSession(alice)
+	s := control.NewDialogue(alice)
 	ready := false
 	undelivered, unanswered := 0, 0
 	timeout := time.NewTimer(scriptWait)
 	defer timeout.Stop()
 	for {
 		for ready && undelivered == 0 && unanswered == 0 {
+			if s.Over() {
+				return nil
+			}
 			line, err := d.script.Next()
 			var long *control.LineTooLongError
 			switch {
-			case s.Over() || errors.Is(err, io.EOF):
+			case errors.Is(err, io.EOF):
 				return nil
 			case errors.As(err, &long):
 				if err := out.outcome(long.Prefix, nil, err); err != nil {

@@ -18,7 +18,7 @@ import (
 func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := control.NewSession(n)
+	s := control.NewDialogue(n)
 	term, err := Open(in, out, s.Complete)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 	return err
 }
 
-func dialogue(ctx context.Context, s *control.Session, term *Terminal, headless bool) error {
+func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, headless bool) error {
 	if headless {
 		<-ctx.Done()
 		return nil
@@ -90,7 +90,7 @@ func dialogue(ctx context.Context, s *control.Session, term *Terminal, headless 
 	return nil
 }
 
-func prompt(s *control.Session) string {
+func prompt(s *control.Dialogue) string {
 	if name := s.Current(); name != "" {
 		return Clean(name) + "> "
 	}

@@ -16,28 +16,28 @@ type command struct {
 	name  string
 	usage string // arguments
 	help  string
-	run   func(s *Session, rest string) (any, error)
+	run   func(s *Dialogue, rest string) (any, error)
 }
 
 // commands lists the slash commands in the order that /help shows them.
 func commands() []command {
 	return []command{
-		{"help", "", "this list", (*Session).help},
-		{"id", "", "your hashid, and your node's id", (*Session).id},
-		{"nick", "[NAME]", "what you call yourself to others", (*Session).nick},
-		{"invite", "", "an invite to this network, for one person or many", (*Session).invite},
-		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Session).add},
-		{"accept", "HASHID|NAME [LOCALNAME]", "say yes to a request", (*Session).accept},
-		{"reject", "HASHID|NAME", "say no to a request", (*Session).reject},
-		{"contacts", "", "whom you know", (*Session).contacts},
-		{"requests", "", "who waits for your answer", (*Session).requests},
-		{"msg", "NAME TEXT", "send a text; @NAME TEXT does the same", (*Session).msg},
-		{"query", "NAME", "open a conversation: what you type goes there", (*Session).query},
-		{"close", "", "close the conversation", (*Session).close},
-		{"peers", "", "the relays you know", (*Session).peers},
-		{"path", "", "the relays your last message went through", (*Session).path},
-		{"status", "", "how the node is doing", (*Session).status},
-		{"quit", "", "stop", (*Session).quit},
+		{"help", "", "this list", (*Dialogue).help},
+		{"id", "", "your hashid, and your node's id", (*Dialogue).id},
+		{"nick", "[NAME]", "what you call yourself to others", (*Dialogue).nick},
+		{"invite", "", "an invite to this network, for one person or many", (*Dialogue).invite},
+		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
+		{"accept", "HASHID|NAME [LOCALNAME]", "say yes to a request", (*Dialogue).accept},
+		{"reject", "HASHID|NAME", "say no to a request", (*Dialogue).reject},
+		{"contacts", "", "whom you know", (*Dialogue).contacts},
+		{"requests", "", "who waits for your answer", (*Dialogue).requests},
+		{"msg", "NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
+		{"close", "", "close the conversation", (*Dialogue).close},
+		{"peers", "", "the relays you know", (*Dialogue).peers},
+		{"path", "", "the relays your last message went through", (*Dialogue).path},
+		{"status", "", "how the node is doing", (*Dialogue).status},
+		{"quit", "", "stop", (*Dialogue).quit},
 	}
 }
 
@@ -52,7 +52,7 @@ type CommandHelp struct {
 	Help  string `json:"help"`
 }
 
-func (s *Session) help(string) (any, error) {
+func (s *Dialogue) help(string) (any, error) {
 	var h Help
 	for _, c := range commands() {
 		h.Commands = append(h.Commands, CommandHelp{Usage: strings.TrimSpace("/" + c.name + " " + c.usage), Help: c.help})
@@ -60,7 +60,7 @@ func (s *Session) help(string) (any, error) {
 	return h, nil
 }
 
-func (s *Session) id(string) (any, error) {
+func (s *Dialogue) id(string) (any, error) {
 	return s.node.ID(), nil
 }
 
@@ -69,7 +69,7 @@ type Nick struct {
 	Nick string `json:"nick"`
 }
 
-func (s *Session) nick(rest string) (any, error) {
+func (s *Dialogue) nick(rest string) (any, error) {
 	if name := strings.TrimSpace(rest); name != "" {
 		if err := s.node.SetNick(name); err != nil {
 			return nil, err
@@ -84,12 +84,12 @@ type Invite struct {
 	Invite string `json:"invite"`
 }
 
-func (s *Session) invite(string) (any, error) {
+func (s *Dialogue) invite(string) (any, error) {
 	text, err := s.node.Invite()
 	return Invite{text}, err
 }
 
-func (s *Session) add(rest string) (any, error) {
+func (s *Dialogue) add(rest string) (any, error) {
 	who, rest := word(rest)
 	name, text := word(rest)
 	if who == "" || name == "" {
@@ -103,7 +103,7 @@ func (s *Session) add(rest string) (any, error) {
 }
 
 // person reads a hashid, or an invite that carries one.
-func (s *Session) person(who string) (hashid.ID, error) {
+func (s *Dialogue) person(who string) (hashid.ID, error) {
 	if !strings.HasPrefix(strings.ToLower(who), "chatnt:") {
 		return hashid.Parse(who)
 	}
@@ -120,7 +120,7 @@ func (s *Session) person(who string) (hashid.ID, error) {
 	return invite.Person, nil
 }
 
-func (s *Session) accept(rest string) (any, error) {
+func (s *Dialogue) accept(rest string) (any, error) {
 	who, rest := word(rest)
 	local, rest := word(rest)
 	if who == "" || rest != "" {
@@ -129,7 +129,7 @@ func (s *Session) accept(rest string) (any, error) {
 	return nil, s.node.Accept(who, local)
 }
 
-func (s *Session) reject(rest string) (any, error) {
+func (s *Dialogue) reject(rest string) (any, error) {
 	who, rest := word(rest)
 	if who == "" || rest != "" {
 		return nil, usage("reject")
@@ -142,7 +142,7 @@ type Contacts struct {
 	Contacts []Contact `json:"contacts"`
 }
 
-func (s *Session) contacts(string) (any, error) {
+func (s *Dialogue) contacts(string) (any, error) {
 	return Contacts{Contacts: append([]Contact{}, s.node.Contacts()...)}, nil
 }
 
@@ -151,7 +151,7 @@ type Requests struct {
 	Requests []Request `json:"requests"`
 }
 
-func (s *Session) requests(string) (any, error) {
+func (s *Dialogue) requests(string) (any, error) {
 	return Requests{Requests: append([]Request{}, s.node.Requests()...)}, nil
 }
 
@@ -161,7 +161,7 @@ type Stored struct {
 	State string `json:"state"`
 }
 
-func (s *Session) msg(rest string) (any, error) {
+func (s *Dialogue) msg(rest string) (any, error) {
 	name, text := addressed(rest)
 	if name == "" || text == "" {
 		return nil, usage("msg")
@@ -169,7 +169,7 @@ func (s *Session) msg(rest string) (any, error) {
 	return s.send(name, text)
 }
 
-func (s *Session) send(name, text string) (any, error) {
+func (s *Dialogue) send(name, text string) (any, error) {
 	id, err := s.node.Send(name, text)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ type Conversation struct {
 	Hashid string `json:"hashid"`
 }
 
-func (s *Session) query(rest string) (any, error) {
+func (s *Dialogue) query(rest string) (any, error) {
 	name, rest := word(rest)
 	if name == "" || rest != "" {
 		return nil, usage("query")
@@ -196,18 +196,18 @@ func (s *Session) query(rest string) (any, error) {
 	return Conversation{Name: c.Name, Hashid: c.Hashid}, nil
 }
 
-func (s *Session) close(string) (any, error) {
+func (s *Dialogue) close(string) (any, error) {
 	s.current, s.currentName = "", ""
 	return nil, nil
 }
 
-func (s *Session) peers(string) (any, error) { return s.node.Peers(), nil }
+func (s *Dialogue) peers(string) (any, error) { return s.node.Peers(), nil }
 
-func (s *Session) path(string) (any, error) { return s.node.LastPath() }
+func (s *Dialogue) path(string) (any, error) { return s.node.LastPath() }
 
-func (s *Session) status(string) (any, error) { return s.node.Status(), nil }
+func (s *Dialogue) status(string) (any, error) { return s.node.Status(), nil }
 
-func (s *Session) quit(string) (any, error) {
+func (s *Dialogue) quit(string) (any, error) {
 	if !s.over {
 		s.over = true
 		close(s.quitting)

@@ -22,7 +22,7 @@ const quitWait = time.Second
 func Drive(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, s := NewWriter(out), NewSession(n)
+	w, s := NewWriter(out), NewDialogue(n)
 	ready, told := make(chan struct{}), make(chan error, 1)
 	go func() { told <- tell(ctx, n, w, ready) }()
 	var served chan error
@@ -31,7 +31,7 @@ func Drive(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
 		go func() {
 			select {
 			case <-ready:
-				served <- serve(ctx, s, in, w)
+				served <- serve(ctx, s, readLines(ctx, in), w)
 			case <-ctx.Done():
 				served <- nil
 			}
@@ -80,25 +80,28 @@ func tell(ctx context.Context, n Node, w *Writer, ready chan struct{}) error {
 	}
 }
 
-// Serve carries out lines from in and writes how each went to out, until in
-// ends, /quit is given or ctx ends. Reading goes on in the background when ctx
-// ends first: whoever owns in closes it.
-func Serve(ctx context.Context, n Node, in io.Reader, out *Writer) error {
-	return serve(ctx, NewSession(n), in, out)
+// input is the lines that somebody writes, or the error in place of one.
+type input struct {
+	lines chan line
+	done  chan struct{} // closed when nothing reads any more
 }
 
-func serve(ctx context.Context, s *Session, in io.Reader, out *Writer) error {
-	type input struct {
-		line string
-		err  error
-	}
-	lines := make(chan input)
+type line struct {
+	text string
+	err  error
+}
+
+// readLines reads lines in the background until they end or ctx does. While a
+// read is under way it ends with that: whoever owns in closes it.
+func readLines(ctx context.Context, in io.Reader) *input {
+	i := &input{lines: make(chan line), done: make(chan struct{})}
 	go func() {
+		defer close(i.done)
 		reader := NewLines(in)
 		for {
-			line, err := reader.Next()
+			text, err := reader.Next()
 			select {
-			case lines <- input{line, err}:
+			case i.lines <- line{text, err}:
 			case <-ctx.Done():
 				return
 			}
@@ -108,12 +111,18 @@ func serve(ctx context.Context, s *Session, in io.Reader, out *Writer) error {
 			}
 		}
 	}()
+	return i
+}
+
+// serve carries out lines and writes how each went to out, until they end, /quit
+// is given or ctx ends.
+func serve(ctx context.Context, s *Dialogue, in *input, out *Writer) error {
 	for !s.Over() {
 		select {
 		case <-ctx.Done():
 			return nil
-		case next := <-lines:
-			done, err := s.serveOne(next.line, next.err, out)
+		case next := <-in.lines:
+			done, err := s.serveOne(next.text, next.err, out)
 			if done || err != nil {
 				return err
 			}
@@ -123,7 +132,7 @@ func serve(ctx context.Context, s *Session, in io.Reader, out *Writer) error {
 }
 
 // serveOne handles one line or the error in its place; done means the end of input.
-func (s *Session) serveOne(line string, err error, out *Writer) (done bool, _ error) {
+func (s *Dialogue) serveOne(line string, err error, out *Writer) (done bool, _ error) {
 	var long *LineTooLongError
 	switch {
 	case errors.As(err, &long):

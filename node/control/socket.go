@@ -22,7 +22,8 @@ const (
 	// maxAnswer bounds one line that a client reads.
 	maxAnswer = 16 << 20
 
-	clientWait = 10 * time.Second
+	clientWait  = 10 * time.Second
+	acceptAgain = 100 * time.Millisecond // after a client could not be accepted
 )
 
 // ErrNotRunning says that no node runs on a profile.
@@ -58,10 +59,13 @@ func Listen(ctx context.Context, n Node, dir string) error {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
-			if ctx.Err() != nil {
+			// Too many open files, say: that passes.
+			select {
+			case <-ctx.Done():
 				return nil
+			case <-time.After(acceptAgain):
+				continue
 			}
-			return errors.Join(err, listener.Close())
 		}
 		select {
 		case slots <- struct{}{}:
@@ -79,9 +83,11 @@ func serveClient(ctx context.Context, n Node, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	closed := make(chan struct{})
 	context.AfterFunc(ctx, func() { defer close(closed); _ = conn.Close() })
-	_ = Serve(ctx, n, conn, NewWriter(conn)) // a client that goes away is no event
+	lines := readLines(ctx, conn)
+	_ = serve(ctx, NewDialogue(n), lines, NewWriter(conn)) // a client that goes away is no event
 	cancel()
 	<-closed
+	<-lines.done
 }
 
 // Ask has the node that runs on the profile in dir carry out one line, and

@@ -28,7 +28,7 @@ func TestDialogue(t *testing.T) {
 	}
 	sent := `{"id":"07` + strings.Repeat("0", 30) + `","state":"queued"}`
 	f := newFake()
-	s := control.NewSession(f)
+	s := control.NewDialogue(f)
 	for _, step := range []struct{ line, did, result, fails string }{
 		{line: "/id", result: `{"hashid":"me","node":"here"}`},
 		{line: "/id ", result: `{"hashid":"me","node":"here"}`},
@@ -118,7 +118,7 @@ func TestDialogue(t *testing.T) {
 
 // The open conversation is with a person, not with a name.
 func TestQueryFollowsThePerson(t *testing.T) {
-	s := control.NewSession(newFake())
+	s := control.NewDialogue(newFake())
 	if s.Current() != "" {
 		t.Errorf("the open conversation is %q", s.Current())
 	}
@@ -132,7 +132,7 @@ func TestQueryFollowsThePerson(t *testing.T) {
 
 // Every command of /help is one, and is explained.
 func TestHelp(t *testing.T) {
-	result, err := control.NewSession(newFake()).Execute("/help")
+	result, err := control.NewDialogue(newFake()).Execute("/help")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestHelp(t *testing.T) {
 		if c.Help == "" {
 			t.Errorf("%s is not explained", name)
 		}
-		_, err := control.NewSession(newFake()).Execute(name)
+		_, err := control.NewDialogue(newFake()).Execute(name)
 		if err != nil && strings.Contains(err.Error(), "no command") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -156,7 +156,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestComplete(t *testing.T) {
-	s := control.NewSession(newFake())
+	s := control.NewDialogue(newFake())
 	for line, want := range map[string]string{
 		"/qu":      "/query |/quit ",
 		"/msg":     "/msg ",
@@ -187,7 +187,7 @@ func FuzzExecute(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		n := newFake()
-		s := control.NewSession(n)
+		s := control.NewDialogue(n)
 		for _, line := range []string{first, second, "/query bob", first, second} {
 			result, err := s.Execute(line)
 			if err != nil && err.Error() == "" {

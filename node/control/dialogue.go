@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Session is one dialogue with a node. It is not safe for concurrent use.
-type Session struct {
+// Dialogue is one dialogue with a node. It is not safe for concurrent use.
+type Dialogue struct {
 	node        Node
 	current     string // hashid of the open conversation, or ""
 	currentName string
@@ -19,14 +19,14 @@ type Session struct {
 	quitting    chan struct{} // closed by /quit
 }
 
-// NewSession begins a dialogue.
-func NewSession(n Node) *Session { return &Session{node: n, quitting: make(chan struct{})} }
+// NewDialogue begins a dialogue.
+func NewDialogue(n Node) *Dialogue { return &Dialogue{node: n, quitting: make(chan struct{})} }
 
 // Current is the local name of the open conversation, or "".
-func (s *Session) Current() string { return s.currentName }
+func (s *Dialogue) Current() string { return s.currentName }
 
 // Over reports whether /quit was given.
-func (s *Session) Over() bool { return s.over }
+func (s *Dialogue) Over() bool { return s.over }
 
 // Execute carries out one line. The result, if there is one, is a struct whose
 // JSON fields are the result's.
@@ -35,7 +35,7 @@ func (s *Session) Over() bool { return s.over }
 //	@name text     text to a contact
 //	//text         /text to the open conversation
 //	text           text to the open conversation
-func (s *Session) Execute(line string) (any, error) {
+func (s *Dialogue) Execute(line string) (any, error) {
 	if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
 		return nil, errors.New("this line is not text: it is not valid UTF-8, or has a zero byte")
 	}
@@ -57,7 +57,7 @@ func (s *Session) Execute(line string) (any, error) {
 	return s.say(line)
 }
 
-func (s *Session) slash(line string) (any, error) {
+func (s *Dialogue) slash(line string) (any, error) {
 	name, rest := "", line // "/ x" is no command
 	if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
 		name, rest = word(line)
@@ -73,7 +73,7 @@ func (s *Session) slash(line string) (any, error) {
 	return nil, fmt.Errorf("there is no command /%s: /help lists them, and // sends a line that begins with /", name)
 }
 
-func (s *Session) say(text string) (any, error) {
+func (s *Dialogue) say(text string) (any, error) {
 	if s.current == "" {
 		return nil, errors.New("no conversation is open: /query NAME opens one, @NAME TEXT writes to somebody")
 	}
@@ -82,7 +82,7 @@ func (s *Session) say(text string) (any, error) {
 
 // Complete returns what could follow the beginning of a line: commands, and
 // names of contacts.
-func (s *Session) Complete(line string) []string {
+func (s *Dialogue) Complete(line string) []string {
 	var all []string
 	switch {
 	case strings.HasPrefix(line, "/") && !strings.Contains(line, " "):
