@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -278,7 +279,7 @@ func (n *Node) tend(ctx context.Context) {
 			n.directory.Grown()
 			n.publisher.Grown()
 		case <-moved.Out():
-			if now := texts(n.published()); !equal(now, told) {
+			if now := texts(n.published()); !slices.Equal(now, told) {
 				told = now
 				n.publisher.Renew()
 			}
@@ -326,18 +327,6 @@ func (n *Node) tellRelays(ctx context.Context) {
 		}
 		pause.Reset(relaysEvery)
 	}
-}
-
-func equal(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func texts(addrs []multiaddr.Multiaddr) []string {

@@ -208,8 +208,7 @@ func (s *Dialogue) path(string) (any, error) { return s.node.LastPath() }
 func (s *Dialogue) status(string) (any, error) { return s.node.Status(), nil }
 
 func (s *Dialogue) quit(string) (any, error) {
-	if !s.over {
-		s.over = true
+	if !s.Over() {
 		close(s.quitting)
 	}
 	return nil, nil

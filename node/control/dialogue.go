@@ -15,7 +15,6 @@ type Dialogue struct {
 	node        Node
 	current     string // hashid of the open conversation, or ""
 	currentName string
-	over        bool
 	quitting    chan struct{} // closed by /quit
 }
 
@@ -26,7 +25,14 @@ func NewDialogue(n Node) *Dialogue { return &Dialogue{node: n, quitting: make(ch
 func (s *Dialogue) Current() string { return s.currentName }
 
 // Over reports whether /quit was given.
-func (s *Dialogue) Over() bool { return s.over }
+func (s *Dialogue) Over() bool {
+	select {
+	case <-s.quitting:
+		return true
+	default:
+		return false
+	}
+}
 
 // Execute carries out one line. The result, if there is one, is a struct whose
 // JSON fields are the result's.
