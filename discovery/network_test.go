@@ -107,7 +107,7 @@ func (n *node) run(known ...*node) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.publisher = discovery.NewPublisher(n.table, log, discovery.Publication{
+	n.publisher = discovery.NewPublisher(n.table, time.Now, log, discovery.Publication{
 		What: "relay descriptor", Keys: []string{record.DescriptorKey(n.id)}, Every: 2 * time.Hour, Sign: n.descriptor,
 		Announce: func(ctx context.Context, value []byte) {
 			if err := n.topic.Publish(ctx, value); err != nil && ctx.Err() == nil {

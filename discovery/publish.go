@@ -46,7 +46,7 @@ type Putter interface {
 type Publisher struct {
 	table Putter
 	log   *slog.Logger
-	now   func() time.Time // time.Now, but for tests that set the clock
+	now   func() time.Time // the wall clock
 	items []*item
 }
 
@@ -57,8 +57,8 @@ type item struct {
 }
 
 // NewPublisher returns a publisher of the given records.
-func NewPublisher(table Putter, log *slog.Logger, publications ...Publication) *Publisher {
-	p := &Publisher{table: table, log: log, now: time.Now}
+func NewPublisher(table Putter, now func() time.Time, log *slog.Logger, publications ...Publication) *Publisher {
+	p := &Publisher{table: table, log: log, now: now}
 	for _, pub := range publications {
 		p.items = append(p.items, &item{Publication: pub, grown: make(chan struct{}, 1), renew: make(chan struct{}, 1)})
 	}

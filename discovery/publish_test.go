@@ -57,7 +57,7 @@ func publishing(t *testing.T, table *fakePutter, keys ...string) (*Publisher, fu
 		version   int
 		announced []string
 	)
-	p := NewPublisher(table, slog.New(slog.DiscardHandler), Publication{
+	p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler), Publication{
 		What: "record", Keys: keys, Every: time.Hour,
 		Sign: func(now time.Time) ([]byte, error) {
 			if !now.Equal(time.Now()) {
@@ -202,7 +202,7 @@ func TestSignsAgainWhenSigningFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &fakePutter{start: time.Now()}
 		failures := 2
-		p := NewPublisher(table, slog.New(slog.DiscardHandler), Publication{
+		p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler), Publication{
 			What: "record", Keys: []string{"a"}, Every: time.Hour,
 			Sign: func(time.Time) ([]byte, error) {
 				if failures--; failures >= 0 {
@@ -239,7 +239,7 @@ func TestSignsAnewWhenTheClockIsSet(t *testing.T) {
 				table := &fakePutter{start: time.Now(), stored: map[string]int{"a": test.stored}}
 				var step atomic.Int64
 				version := 0
-				p := NewPublisher(table, slog.New(slog.DiscardHandler), Publication{
+				p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler), Publication{
 					What: "record", Keys: []string{"a"}, Every: time.Hour,
 					Sign: func(now time.Time) ([]byte, error) {
 						if !now.Equal(time.Now().Add(time.Duration(step.Load()))) {

@@ -112,7 +112,7 @@ func (c *circuit) newStation(b *testing.B, i int, addrs map[hashid.NodeID]peer.A
 		Unreachable: func(hashid.NodeID) {},
 	})
 	s.relay = relay.New(relay.Config{
-		Self: s.id, Send: s.link.Send, Free: s.link.Put,
+		Self: s.id, Now: time.Now, Send: s.link.Send, Free: s.link.Put,
 		Deliver: func(body []byte) {
 			surb, err := onion.ParseSURB(body[:onion.SURBSize])
 			if err != nil {

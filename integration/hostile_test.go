@@ -294,7 +294,7 @@ func newRelay(t testing.TB, net *network.Network, bad hostile) *bareRelay {
 	r.overlay = overlay.New(overlay.Config{
 		Self: r.self, Hops: net.Hops, Link: r, Directory: r.directory, Finder: finder, Now: time.Now, Log: log,
 	})
-	publisher := discovery.NewPublisher(table, log, discovery.Publication{
+	publisher := discovery.NewPublisher(table, time.Now, log, discovery.Publication{
 		What: "relay descriptor", Keys: []string{record.DescriptorKey(r.self)}, Every: time.Hour,
 		Sign:     r.descriptor,
 		Announce: func(ctx context.Context, value []byte) { _ = topic.Publish(ctx, value) },

@@ -34,6 +34,7 @@ var (
 //	overlay  ─► inbox ─► receive (receive.go) ─► vault ─► events, receipt
 type messenger struct {
 	profile *Profile
+	now     func() time.Time // the wall clock
 	feed    *feed
 	log     *slog.Logger
 	network [32]byte
@@ -57,9 +58,9 @@ type messenger struct {
 // maxInbox is how many sealed frames may wait to be opened.
 const maxInbox = 256
 
-func newMessenger(p *Profile, f *feed, log *slog.Logger, who *people, o *overlay.Overlay, relays *discovery.Directory) (*messenger, error) {
+func newMessenger(p *Profile, now func() time.Time, f *feed, log *slog.Logger, who *people, o *overlay.Overlay, relays *discovery.Directory) (*messenger, error) {
 	m := &messenger{
-		profile: p, feed: f, log: log, network: p.network.ID(), people: who, overlay: o, relays: relays,
+		profile: p, now: now, feed: f, log: log, network: p.network.ID(), people: who, overlay: o, relays: relays,
 		inbox: make(chan []byte, maxInbox), started: time.Now(),
 		conversations: make(map[hashid.ID]*conversation),
 	}
@@ -289,7 +290,7 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 // takes back requests of this person's that are over with that, in one
 // transaction. Called with mu held.
 func (m *messenger) become(who contact.Contact, tell *outgoing) error {
-	who.Since = time.Now()
+	who.Since = m.now()
 	c := m.conversation(who.Hashid)
 	over, renamed := requests(c), m.book.Yield(who.Name, who.Hashid)
 	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx) error {
@@ -339,7 +340,7 @@ func storeContact(tx *vault.Tx, who contact.Contact) error {
 // queue numbers items, stores them in one transaction with what also does, and
 // wakes the conversation's sender. Called with mu held.
 func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.Tx) error) error {
-	next, now := c.numbering, time.Now() // one time for all parts of a text: they are given up together
+	next, now := c.numbering, m.now() // one time for all parts of a text: they are given up together
 	for _, item := range items {
 		item.To, item.Sequence, item.At = next.Peer, next.Next, now
 		next.Next++
@@ -371,7 +372,7 @@ func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.T
 func (m *messenger) conversation(peer hashid.ID) *conversation {
 	c := m.conversations[peer]
 	if c == nil {
-		c = newConversation(numbering{Peer: peer, Stream: uint64(time.Now().UnixNano()), Next: 1})
+		c = newConversation(numbering{Peer: peer, Stream: uint64(m.now().UnixNano()), Next: 1})
 		m.conversations[peer] = c
 	}
 	return c

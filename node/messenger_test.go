@@ -44,7 +44,7 @@ func messengerOf(t testing.TB, p *Profile) *messenger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMessenger(p, newFeed(), log, who, overlay.New(overlay.Config{Hops: 3, Link: noLink{}, Directory: dir}), dir)
+	m, err := newMessenger(p, timeNow, newFeed(), log, who, overlay.New(overlay.Config{Hops: 3, Link: noLink{}, Directory: dir}), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

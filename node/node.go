@@ -42,6 +42,9 @@ type Config struct {
 	Profile *Profile // with a network; the caller closes it after Run
 	Listen  []string // multiaddrs; empty: as the profile says, or any free port
 	Log     *slog.Logger
+
+	// Now is the wall clock; nil: time.Now.
+	Now func() time.Time
 }
 
 // Node is a person's node. Its methods may be called from any goroutine, before
@@ -49,7 +52,8 @@ type Config struct {
 type Node struct {
 	profile *Profile
 	log     *slog.Logger
-	started time.Time
+	now     func() time.Time // the wall clock
+	started time.Time        // by the monotonic clock
 
 	addrs []multiaddr.Multiaddr // to listen on
 	asked bool                  // for just these
@@ -71,9 +75,12 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Profile.Network() == nil {
 		return nil, ErrNoNetwork
 	}
-	n := &Node{profile: cfg.Profile, log: cfg.Log, started: time.Now(), bans: new(dht.Bans), feed: newFeed()}
+	n := &Node{profile: cfg.Profile, log: cfg.Log, now: cfg.Now, started: time.Now(), bans: new(dht.Bans), feed: newFeed()}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
+	}
+	if n.now == nil {
+		n.now = time.Now
 	}
 	if err := n.setListen(cfg.Listen); err != nil {
 		return nil, err
@@ -117,12 +124,12 @@ func (n *Node) setListen(asked []string) error {
 func (n *Node) assemble() error {
 	net := n.profile.Network()
 	self, id := n.profile.Node(), [32]byte(net.ID())
-	n.directory = discovery.NewDirectory(self, id, time.Now, n.log)
+	n.directory = discovery.NewDirectory(self, id, n.now, n.log)
 
 	var err error
 	n.table, err = dht.New(dht.Config{
 		Host: n.host, Bans: n.bans, Protocol: protocol.ID(net.Protocol("dht")), Public: net.Public, Log: n.log,
-		Validator: record.Validator{Network: id, Now: time.Now},
+		Validator: record.Validator{Network: id, Now: n.now},
 		Bootstrap: n.bootstrapPeers,
 		Stored:    func(_ string, value []byte) { _, _ = n.directory.Learn(value) }, // no news unless a descriptor
 	})
@@ -153,21 +160,21 @@ func (n *Node) assemble() error {
 		Unreachable: n.directory.Suspect,
 	})
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Hops: net.Hops, Link: n.link, Directory: n.directory, Finder: finder, Now: time.Now, Log: n.log,
+		Self: self, Hops: net.Hops, Link: n.link, Directory: n.directory, Finder: finder, Now: n.now, Log: n.log,
 		Services: map[string]overlay.Service{
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},
 	})
-	who, err := newPeople(id, n.profile.vault, time.Now, n.table.Get)
+	who, err := newPeople(id, n.profile.vault, n.now, n.table.Get)
 	if err != nil {
 		return err
 	}
-	n.messenger, err = newMessenger(n.profile, n.feed, n.log, who, n.overlay, n.directory)
+	n.messenger, err = newMessenger(n.profile, n.now, n.feed, n.log, who, n.overlay, n.directory)
 	if err != nil {
 		return err
 	}
 	keyRecordKeys := record.KeyRecordKeys(n.profile.Hashid())
-	n.publisher = discovery.NewPublisher(n.table, n.log,
+	n.publisher = discovery.NewPublisher(n.table, n.now, n.log,
 		discovery.Publication{
 			What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
 			Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
@@ -183,7 +190,7 @@ func (n *Node) assemble() error {
 // returns when all its goroutines have, and releases what New made.
 func (n *Node) Run(ctx context.Context) error {
 	// A node that can store nothing could not be found, and would lose what it is told.
-	if _, err := n.profile.nextSequence("start", time.Now()); err != nil {
+	if _, err := n.profile.nextSequence("start", n.now()); err != nil {
 		n.close()
 		return fmt.Errorf("the profile cannot be written: %w", err)
 	}

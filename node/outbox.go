@@ -192,7 +192,7 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipt *message.
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	m.giveUp(c, now)
+	m.giveUp(c, m.now())
 	if c.receiptDue {
 		receipt = &message.Message{Kind: message.Receipt, Stream: c.TheirStream, Sequence: c.Received, Parts: 1}
 		c.receiptDue = false

@@ -83,7 +83,7 @@ func (n *Node) judge(data []byte) gossip.Verdict {
 func (n *Node) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
-	now := time.Now()
+	now := n.now()
 	withdrawn, err := n.descriptor(now, true)
 	if err != nil {
 		n.log.Error("signing failed", "what", "withdrawal", "error", err)

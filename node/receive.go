@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"chatnt/discovery/hashid"
 	"chatnt/node/contact"
@@ -69,7 +68,7 @@ func (m *messenger) take(from hashid.ID, msg *message.Message) {
 		if msg.Kind != message.Request {
 			return
 		}
-		c = newConversation(numbering{Peer: from, Stream: uint64(time.Now().UnixNano()), Next: 1})
+		c = newConversation(numbering{Peer: from, Stream: uint64(m.now().UnixNano()), Next: 1})
 	}
 	if msg.Kind == message.Receipt {
 		if msg.Stream == c.Stream && msg.Sequence < c.Next {
@@ -231,7 +230,7 @@ func (m *messenger) takeRequest(c *conversation, who contact.Contact, known bool
 		m.log.Debug("a request was left out: too many wait for an answer already")
 		return false
 	}
-	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: time.Now()}
+	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now()}
 	if !m.commit(next, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
 		return false
 	}
@@ -277,7 +276,7 @@ func (m *messenger) takeAnswer(c *conversation, who contact.Contact, known bool,
 	next.Received = msg.Sequence
 	news := who.State == contact.Requested
 	if news {
-		who.State, who.Since = contact.Rejected, time.Now()
+		who.State, who.Since = contact.Rejected, m.now()
 		if msg.Kind == message.Accept {
 			who.State, who.Nick = contact.Accepted, msg.Nick
 		}

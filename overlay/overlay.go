@@ -95,6 +95,7 @@ func New(cfg Config) *Overlay {
 	o := &Overlay{cfg: cfg, pending: make(map[onion.SURBID]*pending)}
 	o.relay = relay.New(relay.Config{
 		Self:    cfg.Self,
+		Now:     cfg.Now,
 		Send:    cfg.Link.Send,
 		Free:    cfg.Link.Put,
 		Deliver: o.deliver,

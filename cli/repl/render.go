@@ -32,6 +32,8 @@ func Event(e control.Event) string {
 		return fmt.Sprintf("%s: %s.", Clean(e.Local), e.State)
 	case control.StatusChanged:
 		return status(e)
+	case control.Warning:
+		return Clean(e.Text)
 	}
 	return ""
 }

@@ -63,6 +63,14 @@ type RelaysChanged struct {
 	Usable int `json:"usable"`
 }
 
+// Warning says that something is wrong that a person should know of, or that it
+// no longer is.
+type Warning struct {
+	About string `json:"about"` // one word: "clock"
+	Text  string `json:"text"`  // a sentence, and what to do
+	Over  bool   `json:"over"`  // it is no longer so
+}
+
 // Event is "ready".
 func (Ready) Event() string { return "ready" }
 
@@ -77,6 +85,9 @@ func (RequestReceived) Event() string { return "request" }
 
 // Event is "contact".
 func (ContactChanged) Event() string { return "contact" }
+
+// Event is "warning".
+func (Warning) Event() string { return "warning" }
 
 // Event is "relays".
 func (RelaysChanged) Event() string { return "relays" }

@@ -32,6 +32,9 @@ type Config struct {
 	// Self is this node. Packets that would go from it to itself are dropped.
 	Self hashid.NodeID
 
+	// Now is the wall clock, which says what epoch it is.
+	Now func() time.Time
+
 	// Send passes a packet on and owns it from then on. It does not block.
 	Send func(to hashid.NodeID, p *onion.Packet) error
 
@@ -80,7 +83,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		now := time.Now()
-		r.keys.forget(now)
+		r.keys.forget(r.cfg.Now())
 		for {
 			next, ok := r.room.take(now)
 			if !ok {
@@ -88,7 +91,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			}
 			r.forward(next.to, next.packet)
 		}
-		wait := untilNextEpoch(now)
+		wait := untilNextEpoch(r.cfg.Now())
 		if due, ok := r.room.due(); ok {
 			wait = min(wait, due.Sub(now))
 		}
@@ -133,7 +136,7 @@ func (r *Relay) Handle(from hashid.NodeID, p *onion.Packet) {
 // counter of the cause. The replay tag is tested before the payload is touched,
 // since what happens to a payload must happen once.
 func (r *Relay) unwrap(from hashid.NodeID, p *onion.Packet) (h onion.Header, body []byte, cause *counter) {
-	h, key, err := r.keys.open(time.Now(), p)
+	h, key, err := r.keys.open(r.cfg.Now(), p)
 	if err != nil {
 		return h, nil, &r.count.unreadable
 	}

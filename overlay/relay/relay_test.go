@@ -43,6 +43,7 @@ func newWorld(t testing.TB) *world { return &world{t, make(map[hashid.NodeID]*te
 func (w *world) add(i byte) *testNode {
 	n := &testNode{id: hashid.NodeID{i}}
 	n.Relay = New(Config{
+		Now:  time.Now,
 		Self: n.id,
 		Send: func(to hashid.NodeID, p *onion.Packet) error {
 			n.mu.Lock()
