@@ -1,96 +1,11 @@
 package onion
 
 import (
-	"crypto/aes"
-	"crypto/ecdh"
-	"crypto/sha3"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/blake2b"
 	"golang.org/x/crypto/chacha20"
-	"golang.org/x/crypto/chacha20poly1305"
-	"golang.org/x/crypto/poly1305" //nolint:staticcheck // the floor is made of bare primitives.
 )
-
-// unwrapper is a relay with one packet to forward, over and over.
-type unwrapper struct {
-	key *PrivateKey
-	in  Packet
-	out Packet
-}
-
-func newUnwrapper(tb testing.TB) *unwrapper {
-	path, keys, _ := testPath(tb, 1, Layers)
-	u := &unwrapper{key: keys[0]}
-	if err := Wrap(&u.in, path, make([]byte, BodySize)); err != nil {
-		tb.Fatal(err)
-	}
-	return u
-}
-
-func (u *unwrapper) run(tb testing.TB) {
-	u.out = u.in
-	h, err := u.key.Open(&u.out)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	h.Strip(&u.out)
-}
-
-// floor is the least that any relay of such packets computes, and nothing
-// around it: parsing a public key, one X25519, one hash for the keys, an AEAD
-// over the header, and the primitives of HPolyC, each at its fastest.
-type floor struct {
-	own    *ecdh.PrivateKey
-	peer   []byte
-	beta   []byte
-	delta  []byte
-	aesKey [32]byte
-}
-
-func newFloor(tb testing.TB) *floor {
-	_, keys, _ := testPath(tb, 2, 2)
-	f := &floor{own: keys[0].key, peer: keys[1].pub[:], delta: make([]byte, PayloadSize)}
-	aead, err := chacha20poly1305.New(make([]byte, 32))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	f.beta = aead.Seal(nil, make([]byte, 12), make([]byte, betaSize+padSize), f.peer)
-	return f
-}
-
-func (f *floor) run(tb testing.TB) {
-	point, err := ecdh.X25519().NewPublicKey(f.peer)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ss, err := f.own.ECDH(point)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var keys [80]byte
-	h := sha3.NewSHAKE256()
-	_, _ = h.Write(ss)
-	_, _ = h.Write(f.peer)
-	_, _ = h.Write(f.peer)
-	_, _ = h.Read(keys[:])
-
-	var key, nonce [32]byte
-	aead, _ := chacha20poly1305.New(key[:])
-	var beta [betaSize + padSize]byte
-	if _, err := aead.Open(beta[:0], nonce[:12], f.beta, f.peer); err != nil {
-		tb.Fatal(err)
-	}
-
-	var sum [16]byte
-	poly1305.Sum(&sum, f.delta, &key)
-	stream, _ := chacha20poly1305.New(keys[:32])
-	stream.Seal(f.delta[:0], nonce[:12], f.delta[:PayloadSize-16], nil)
-	block, _ := aes.NewCipher(f.aesKey[:])
-	block.Decrypt(f.delta[:16], f.delta[:16])
-	poly1305.Sum(&sum, f.delta, &key)
-}
 
 func BenchmarkUnwrap(b *testing.B) {
 	u := newUnwrapper(b)
@@ -99,31 +14,6 @@ func BenchmarkUnwrap(b *testing.B) {
 	for b.Loop() {
 		u.run(b)
 	}
-}
-
-func BenchmarkFloor(b *testing.B) {
-	f := newFloor(b)
-	b.ReportAllocs()
-	b.SetBytes(Size)
-	for b.Loop() {
-		f.run(b)
-	}
-}
-
-// BenchmarkUnwrapOverFloor takes turns between the two, so that their ratio,
-// reported as x-floor, holds on a machine whose speed wanders.
-func BenchmarkUnwrapOverFloor(b *testing.B) {
-	u, f := newUnwrapper(b), newFloor(b)
-	var unwrapped, least time.Duration
-	for b.Loop() {
-		start := time.Now()
-		u.run(b)
-		middle := time.Now()
-		f.run(b)
-		unwrapped += middle.Sub(start)
-		least += time.Since(middle)
-	}
-	b.ReportMetric(float64(unwrapped)/float64(least), "x-floor")
 }
 
 func BenchmarkWrap(b *testing.B) {
@@ -219,19 +109,5 @@ func BenchmarkLIONESS(b *testing.B) {
 		hash()
 		stream()
 		hash()
-	}
-}
-
-func BenchmarkReplaySet(b *testing.B) {
-	random := source(1)
-	s := new(ReplaySet)
-	var tag Tag
-	b.ReportAllocs()
-	for b.Loop() {
-		_, _ = random.Read(tag[:])
-		if s.Len() == MaxReplayTags {
-			s = new(ReplaySet)
-		}
-		s.Insert(tag)
 	}
 }

@@ -1,11 +1,11 @@
 package onion
 
 import (
-	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/sha3"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // kdfLabel separates this suite's keys from everything else. Label and inputs
@@ -20,29 +20,32 @@ type PublicKey [ctSize]byte
 // for concurrent use. It has no serial form: it lives in memory only, and
 // dropping it is what gives recorded headers forward secrecy.
 type PrivateKey struct {
-	// key is parsed once per epoch because parsing costs as much as opening a
-	// packet: the standard library computes the public key as it parses.
-	key *ecdh.PrivateKey
-	pub PublicKey
+	pair keyPair // read-only
 }
 
 // GenerateKey makes the onion key of a new epoch.
 func GenerateKey() (*PrivateKey, error) {
-	key, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make an onion key: %w", err)
-	}
-	return newPrivateKey(key), nil
+	return generateKey(rand.Reader)
 }
 
-func newPrivateKey(key *ecdh.PrivateKey) *PrivateKey {
-	return &PrivateKey{key: key, pub: PublicKey(key.PublicKey().Bytes())}
+func generateKey(random io.Reader) (*PrivateKey, error) {
+	var secret [32]byte
+	defer clear(secret[:])
+	if _, err := io.ReadFull(random, secret[:]); err != nil {
+		return nil, fmt.Errorf("cannot draw an onion key: %w", err)
+	}
+	k := new(PrivateKey)
+	k.pair.init(&secret)
+	return k, nil
 }
 
 // Public returns the key to publish in the node's relay descriptor.
-func (k *PrivateKey) Public() PublicKey { return k.pub }
+func (k *PrivateKey) Public() PublicKey { return k.pair.public }
 
-// hopKeys are the secrets that a sender and one hop share for one packet.
+// hopKeys are the secrets that a sender and one hop share for one packet. They
+// are filled in place and wiped by whoever declared them, so that no copy is
+// left behind on the way. The payload key alone goes on, into a Header or
+// ReplyKeys, which wipe it when they are used.
 type hopKeys struct {
 	header  [32]byte
 	payload [32]byte
@@ -52,49 +55,40 @@ type hopKeys struct {
 var errPoint = errors.New("this onion key or packet holds a point of low order")
 
 // decapsulate recovers the keys of a packet from its ct, at the hop.
-func (k *PrivateKey) decapsulate(ct *[ctSize]byte) (hopKeys, error) {
-	return agree(k.key, ct[:], ct, (*[ctSize]byte)(&k.pub))
+func (k *PrivateKey) decapsulate(keys *hopKeys, ct *[ctSize]byte) error {
+	return keys.agree(&k.pair, ct, ct, &k.pair.public)
 }
 
-// encapsulate makes the keys for the hop that holds pk, at the sender, with an
-// ephemeral key that serves this hop of this packet and nothing else.
-func encapsulate(ephemeral *ecdh.PrivateKey, pk *PublicKey) (ct [ctSize]byte, keys hopKeys, err error) {
-	copy(ct[:], ephemeral.PublicKey().Bytes())
-	keys, err = agree(ephemeral, pk[:], &ct, (*[ctSize]byte)(pk))
-	return ct, keys, err
+// encapsulate makes the keys for the hop that holds pk, with an ephemeral key
+// pair that serves this hop of this packet and nothing else. Its public key is
+// the ct from which the hop recovers them.
+func encapsulate(keys *hopKeys, ephemeral *keyPair, pk *PublicKey) error {
+	return keys.agree(ephemeral, (*[32]byte)(pk), &ephemeral.public, (*[32]byte)(pk))
 }
 
-func agree(own *ecdh.PrivateKey, peer []byte, ct, pk *[ctSize]byte) (hopKeys, error) {
-	point, err := ecdh.X25519().NewPublicKey(peer)
-	if err != nil {
-		return hopKeys{}, fmt.Errorf("cannot read an onion key: %w", err)
+func (k *hopKeys) agree(own *keyPair, point, ct, pk *[32]byte) error {
+	var ss [32]byte
+	defer clear(ss[:])
+	if !own.shared(&ss, point) {
+		return errPoint
 	}
-	// ECDH refuses an all-zero result (RFC 7748, section 6.1): a packet made
-	// with a low-order point would have the same keys at every node.
-	ss, err := own.ECDH(point)
-	if err != nil {
-		return hopKeys{}, errPoint
-	}
-	defer clear(ss)
-	return derive(ss, ct, pk), nil
+	k.derive(&ss, ct, pk)
+	return nil
 }
 
 // derive computes SHAKE256(label | ss | ct | pk). Binding ct makes every change
 // of it, even one that leaves the point as it is, another packet with another
 // tag; binding pk ties the keys to the one hop that the sender chose.
-func derive(ss []byte, ct, pk *[ctSize]byte) (keys hopKeys) {
+func (k *hopKeys) derive(ss, ct, pk *[32]byte) {
 	h := sha3.NewSHAKE256()
 	_, _ = h.Write([]byte(kdfLabel))
-	_, _ = h.Write(ss)
+	_, _ = h.Write(ss[:])
 	_, _ = h.Write(ct[:])
 	_, _ = h.Write(pk[:])
-	_, _ = h.Read(keys.header[:])
-	_, _ = h.Read(keys.payload[:])
-	_, _ = h.Read(keys.tag[:])
-	h.Reset()
-	return keys
+	_, _ = h.Read(k.header[:])
+	_, _ = h.Read(k.payload[:])
+	_, _ = h.Read(k.tag[:])
+	h.Reset() // wipes its state
 }
 
 func (k *hopKeys) wipe() { *k = hopKeys{} }
-
-func wipe(keys *[Layers]hopKeys) { *keys = [Layers]hopKeys{} }

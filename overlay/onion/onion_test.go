@@ -317,11 +317,12 @@ func TestEndNodeDoesNotSeeLength(t *testing.T) {
 			t.Fatal(err)
 		}
 		journey(t, path, keys, &p)
-		hop, err := keys[n-1].decapsulate((*[ctSize]byte)(p[:]))
-		if err != nil {
+		var hop hopKeys
+		if err := keys[n-1].decapsulate(&hop, (*[ctSize]byte)(p[:])); err != nil {
 			t.Fatal(err)
 		}
-		c := newHeaderCipher(&hop.header)
+		var c headerCipher
+		c.init(&hop.header)
 		beta := p[betaAt:deltaAt]
 		c.xor(beta)
 		for i := finalBlockSize; i+8 <= betaSize; i++ {
@@ -394,7 +395,8 @@ func TestOpenRefuses(t *testing.T) {
 		t.Error("the blank packet, whose point is zero, opens")
 	}
 	// A packet that anyone could open, were the all-zero secret not refused.
-	zero := derive(make([]byte, 32), &[ctSize]byte{}, (*[ctSize]byte)(&keys[0].pub))
+	var zero hopKeys
+	zero.derive(&[32]byte{}, &[ctSize]byte{}, &keys[0].pair.public)
 	forged := sealBlock(&zero, [ctSize]byte{}, []byte{byte(Deliver)})
 	if _, err := keys[0].Open(&forged); err == nil {
 		t.Error("a packet under the all-zero secret opens")
@@ -403,7 +405,8 @@ func TestOpenRefuses(t *testing.T) {
 
 // sealBlock makes a packet whose header holds block, the rest of it zeros.
 func sealBlock(keys *hopKeys, ct [ctSize]byte, block []byte) (p Packet) {
-	c := newHeaderCipher(&keys.header)
+	var c headerCipher
+	c.init(&keys.header)
 	copy(p[:], ct[:])
 	copy(p[betaAt:], block)
 	c.xor(p[betaAt:deltaAt])
@@ -455,16 +458,12 @@ func TestBlocksAreStrict(t *testing.T) {
 		"command 4":           {final(4, 0), false},
 		"command 255":         {final(255, 0), false},
 	} {
-		ephemeral, err := ephemeralKey(source(1))
-		if err != nil {
+		pub, ephemeral := k.Public(), testKey(t, expand(1, 32)).pair
+		var keys hopKeys
+		if err := encapsulate(&keys, &ephemeral, &pub); err != nil {
 			t.Fatal(err)
 		}
-		pub := k.Public()
-		ct, keys, err := encapsulate(ephemeral, &pub)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := sealBlock(&keys, ct, c.block)
+		p := sealBlock(&keys, ephemeral.public, c.block)
 		if _, err := k.Open(&p); (err == nil) != c.ok {
 			t.Errorf("%s: Open says %v", name, err)
 		}
@@ -574,23 +573,45 @@ func TestOpenIsConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-// TestUnwrapAllocates holds the budget of a packet forwarded.
-func TestUnwrapAllocates(t *testing.T) {
-	u := newUnwrapper(t)
-	if n := testing.AllocsPerRun(100, func() { u.run(t) }); n > 8 {
-		t.Errorf("%v allocations per packet, the budget is 8", n)
-	}
-	const runs = 200
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range runs {
-		u.run(t)
-	}
-	runtime.ReadMemStats(&after)
-	if n := (after.TotalAlloc - before.TotalAlloc) / runs; n > 1024 {
-		t.Errorf("%d bytes allocated per packet, the budget is 1024", n)
+// TestAllocations holds the budgets of a packet forwarded, a packet made and a
+// reply block made.
+func TestAllocations(t *testing.T) {
+	path, _, _ := testPath(t, 1, Layers)
+	u, p, body := newUnwrapper(t), new(Packet), make([]byte, BodySize)
+	for name, run := range map[string]func(){
+		"packet forwarded": func() { u.run(t) },
+		"packet made": func() {
+			if err := Wrap(p, path, body); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"reply block made": func() {
+			if _, _, _, err := NewSURB(path); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		budget, ok := allocationBudgets()[name]
+		if !ok {
+			t.Fatalf("%s has no budget", name)
+		}
+		const runs = 200
+		run()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			run()
+		}
+		runtime.ReadMemStats(&after)
+		got := allocations{int(after.Mallocs-before.Mallocs) / runs, int(after.TotalAlloc-before.TotalAlloc) / runs}
+		if got.count > budget.count || got.bytes > budget.bytes {
+			t.Errorf("%s: %d allocations, %d bytes; the budget is %d and %d", name, got.count, got.bytes, budget.count, budget.bytes)
+		}
 	}
 }
+
+// allocations are how many there were, and of how many bytes in all.
+type allocations struct{ count, bytes int }
 
 func TestSizes(t *testing.T) {
 	for name, c := range map[string][2]int{

@@ -24,7 +24,7 @@ import (
 // This file holds a second implementation of the packet, slow and plain,
 // written from the tables of doc.go and sharing no code with the first: numbers
 // for offsets, slices for everything, Poly1305 in big integers, the finished
-// AEAD of x/crypto, another front of X25519, and the filler found by sending a
+// AEAD of x/crypto, the standard library's X25519, and the filler found by sending a
 // blank header along the path.
 
 func refCat(parts ...[]byte) []byte { return slices.Concat(parts...) }
@@ -283,17 +283,22 @@ func source(seed uint64) *sha3.SHAKE {
 	return h
 }
 
+func testKey(t testing.TB, secret []byte) *PrivateKey {
+	t.Helper()
+	k, err := generateKey(bytes.NewReader(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 // testPath returns a path of n hops and the secret of each.
 func testPath(t testing.TB, seed uint64, n int) (path []Hop, keys []*PrivateKey, secrets [][]byte) {
 	t.Helper()
 	random := source(seed)
 	for i := range n {
 		secret := refRead(random, 32)
-		key, err := ephemeralKey(bytes.NewReader(secret))
-		if err != nil {
-			t.Fatal(err)
-		}
-		k := newPrivateKey(key)
+		k := testKey(t, secret)
 		keys, secrets = append(keys, k), append(secrets, secret)
 		delay := time.Duration(binary.BigEndian.Uint16(refRead(random, 2))%60001) * time.Millisecond
 		if i == n-1 {

@@ -43,8 +43,9 @@ func newSURB(random io.Reader, path []Hop) (s SURB, id SURBID, k *ReplyKeys, err
 	if _, err := io.ReadFull(random, k.seed[:]); err != nil {
 		return SURB{}, SURBID{}, nil, fmt.Errorf("cannot draw a reply block's seed: %w", err)
 	}
-	header, keys, err := createHeader(random, path, Reply, id)
-	defer wipe(&keys)
+	var keys [Layers]hopKeys
+	defer clear(keys[:])
+	header, err := createHeader(&keys, random, path, Reply, id)
 	if err != nil {
 		return SURB{}, SURBID{}, nil, err
 	}

@@ -30,14 +30,15 @@ type Header struct {
 // Open reads the header of p and leaves p as it is, so that a node with the
 // keys of several epochs may try one after the other. The error says no more
 // than that p is to be dropped, and nobody is to be told.
-func (k *PrivateKey) Open(p *Packet) (Header, error) {
+func (k *PrivateKey) Open(p *Packet) (h Header, err error) {
 	ct := (*[ctSize]byte)(p[:gammaAt])
-	keys, err := k.decapsulate(ct)
-	if err != nil {
+	var keys hopKeys
+	defer keys.wipe()
+	if err := k.decapsulate(&keys, ct); err != nil {
 		return Header{}, errHeader
 	}
-	defer keys.wipe()
-	c := newHeaderCipher(&keys.header)
+	var c headerCipher
+	c.init(&keys.header)
 	defer c.wipe()
 	if !c.verify(ct, p[gammaAt:betaAt], p[betaAt:deltaAt]) {
 		return Header{}, errHeader
@@ -47,12 +48,12 @@ func (k *PrivateKey) Open(p *Packet) (Header, error) {
 	copy(beta[:], p[betaAt:deltaAt])
 	c.xor(beta[:])
 
-	h := Header{Kind: Kind(beta[0]), Tag: keys.tag, payload: keys.payload}
+	h.Kind, h.Tag = Kind(beta[0]), keys.tag
 	if !h.parse(&beta) {
 		return Header{}, errHeader
 	}
-	if h.Kind == Reply {
-		clear(h.payload[:]) // a reply is opened with its SURB's keys alone
+	if h.Kind != Reply { // a reply is opened with its SURB's keys alone
+		h.payload = keys.payload
 	}
 	return h, nil
 }

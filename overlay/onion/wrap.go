@@ -1,7 +1,6 @@
 package onion
 
 import (
-	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
@@ -19,14 +18,15 @@ func Wrap(p *Packet, path []Hop, body []byte) error {
 	return wrap(rand.Reader, p, path, body)
 }
 
-// wrap draws from random, in this order: an ephemeral secret per hop (32 bytes
+// wrap draws from random, in one read: an ephemeral secret per hop (32 bytes
 // each, first hop first), then the padding of the innermost header.
 func wrap(random io.Reader, p *Packet, path []Hop, body []byte) error {
 	if err := checkBody(body); err != nil {
 		return err
 	}
-	header, keys, err := createHeader(random, path, Deliver, SURBID{})
-	defer wipe(&keys)
+	var keys [Layers]hopKeys
+	defer clear(keys[:])
+	header, err := createHeader(&keys, random, path, Deliver, SURBID{})
 	if err != nil {
 		return err
 	}
@@ -39,66 +39,66 @@ func wrap(random io.Reader, p *Packet, path []Hop, body []byte) error {
 }
 
 // createHeader makes the header of a packet along path whose last block is of
-// the given kind, and the keys of its hops, which the caller wipes even after
-// an error.
-func createHeader(random io.Reader, path []Hop, kind Kind, id SURBID) (header [headerSize]byte, keys [Layers]hopKeys, err error) {
+// the given kind. It fills keys with those of the hops, which the caller wipes
+// even after an error.
+func createHeader(keys *[Layers]hopKeys, random io.Reader, path []Hop, kind Kind, id SURBID) (header [headerSize]byte, err error) {
 	if err := checkPath(path); err != nil {
-		return header, keys, err
+		return header, err
 	}
-	var cts [Layers][ctSize]byte
+	last := len(path) - 1
+	phiAt := betaSize - last*padSize // where the filler begins in the innermost beta
+
+	// Secrets and padding, together longest for a path of one hop.
+	var drawn [ctSize + betaSize - finalBlockSize]byte
+	secrets, padding := drawn[:ctSize*len(path)], drawn[ctSize*len(path):][:phiAt-finalBlockSize]
+	defer clear(drawn[:])
+	if _, err := io.ReadFull(random, drawn[:len(secrets)+len(padding)]); err != nil {
+		return header, fmt.Errorf("cannot draw the secrets of a packet: %w", err)
+	}
+
+	var ephemerals [Layers]keyPair
+	var ciphers [Layers]headerCipher
+	defer clear(ephemerals[:])
+	defer clear(ciphers[:])
 	for i := range path {
-		ephemeral, err := ephemeralKey(random)
-		if err != nil {
-			return header, keys, err
+		ephemerals[i].init((*[32]byte)(secrets[i*ctSize:]))
+		if err := encapsulate(&keys[i], &ephemerals[i], &path[i].Key); err != nil {
+			return header, fmt.Errorf("cannot wrap for hop %d of the path: %w", i+1, err)
 		}
-		if cts[i], keys[i], err = encapsulate(ephemeral, &path[i].Key); err != nil {
-			return header, keys, fmt.Errorf("cannot wrap for hop %d of the path: %w", i+1, err)
-		}
+		ciphers[i].init(&keys[i].header)
 	}
 
 	// The innermost beta: final block, random bytes, filler. The random bytes
 	// stand where relays of a longer path would have put their pads; zeros there
 	// would show the end node how long the path was.
-	last := len(path) - 1
 	beta := header[betaAt:]
 	beta[0] = byte(kind)
 	copy(beta[idAt:finalBlockSize], id[:])
-	phi := filler(keys[:last])
-	if _, err := io.ReadFull(random, beta[finalBlockSize:betaSize-len(phi)]); err != nil {
-		return header, keys, fmt.Errorf("cannot draw the padding of a header: %w", err)
-	}
-	c := newHeaderCipher(&keys[last].header)
-	c.xor(beta)
-	copy(beta[betaSize-len(phi):], phi) // it is what will arrive: encrypted already
-	gamma := c.tag(&cts[last], beta)
-	c.wipe()
+	copy(beta[finalBlockSize:phiAt], padding)
+	ciphers[last].xor(beta[:phiAt])
+	filler(beta[phiAt:], ciphers[:last]) // it is what will arrive: encrypted already
+	gamma := ciphers[last].tag(&ephemerals[last].public, beta)
 
 	for i := last - 1; i >= 0; i-- {
 		copy(beta[relayBlockSize:], beta) // what falls off the end is what the filler foretold
-		putRelayBlock(beta[:relayBlockSize], &path[i], &path[i+1], &gamma, &cts[i+1])
-		c := newHeaderCipher(&keys[i].header)
-		c.xor(beta)
-		gamma = c.tag(&cts[i], beta)
-		c.wipe()
+		putRelayBlock(beta[:relayBlockSize], &path[i], &path[i+1], &gamma, &ephemerals[i+1].public)
+		ciphers[i].xor(beta)
+		gamma = ciphers[i].tag(&ephemerals[i].public, beta)
 	}
-	copy(header[:gammaAt], cts[0][:])
+	copy(header[:gammaAt], ephemerals[0].public[:])
 	copy(header[gammaAt:betaAt], gamma[:])
-	return header, keys, nil
+	return header, nil
 }
 
-// filler computes phi, the end of beta as it will reach the last hop: each
-// relay appends a pad, which the relays after it decrypt along with the rest
-// (Sphinx, section 3.6).
-func filler(relays []hopKeys) []byte {
-	var phi [Relays * padSize]byte
+// filler fills phi, the end of beta as it will reach the last hop: each relay
+// appends a pad, which the relays after it decrypt along with the rest (Sphinx,
+// section 3.6).
+func filler(phi []byte, relays []headerCipher) {
+	clear(phi)
 	for i := range relays {
-		var keystream [betaSize + padSize]byte
-		c := newHeaderCipher(&relays[i].header)
-		c.xor(keystream[:])
-		c.wipe()
-		subtle.XORBytes(phi[:], phi[:(i+1)*padSize], keystream[betaSize-i*padSize:])
+		end := phi[:(i+1)*padSize]
+		subtle.XORBytes(end, end, relays[i].keystream()[betaSize-i*padSize:])
 	}
-	return phi[:len(relays)*padSize]
 }
 
 func putRelayBlock(block []byte, hop, next *Hop, gamma *[gammaSize]byte, ct *[ctSize]byte) {
@@ -108,21 +108,6 @@ func putRelayBlock(block []byte, hop, next *Hop, gamma *[gammaSize]byte, ct *[ct
 	copy(block[nextAt:], next.Node[:])
 	copy(block[nextGammaAt:], gamma[:])
 	copy(block[nextCtAt:], ct[:])
-}
-
-// ephemeralKey reads the secret itself, because the standard library's
-// GenerateKey does not promise to draw from the reader it is given.
-func ephemeralKey(random io.Reader) (*ecdh.PrivateKey, error) {
-	var secret [32]byte
-	if _, err := io.ReadFull(random, secret[:]); err != nil {
-		return nil, fmt.Errorf("cannot draw an ephemeral key: %w", err)
-	}
-	defer clear(secret[:])
-	key, err := ecdh.X25519().NewPrivateKey(secret[:])
-	if err != nil {
-		return nil, fmt.Errorf("cannot make an ephemeral key: %w", err)
-	}
-	return key, nil
 }
 
 func checkPath(path []Hop) error {
@@ -181,13 +166,15 @@ func allZero(b []byte) bool {
 }
 
 func encryptPayload(key *[32]byte, delta *[PayloadSize]byte) {
-	c := newHPolyC(key)
+	var c hpolyc
+	c.init(key)
 	c.encrypt(delta[:])
 	c.wipe()
 }
 
 func decryptPayload(key *[32]byte, delta *[PayloadSize]byte) {
-	c := newHPolyC(key)
+	var c hpolyc
+	c.init(key)
 	c.decrypt(delta[:])
 	c.wipe()
 }
