@@ -3,8 +3,9 @@
 # The packages whose speed is a promise.
 BENCHED   = ./overlay/onion ./overlay/link ./overlay/relay ./integration
 BENCHTIME ?= 1s
-# How long each fuzz target runs.
+# How long each fuzz target runs, and how many run at once, on a core each.
 FUZZTIME  ?= 10s
+FUZZJOBS  ?= $(shell getconf _NPROCESSORS_ONLN)
 # Built from source on first use (a minute), then cached by the go command.
 GOLANGCI  = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SOURCES   = $(wildcard cli discovery integration node overlay)
@@ -33,16 +34,17 @@ test-long: ## every test, at full counts (CHATNT_LONG=1)
 race: ## every test under the race detector
 	go test -race -timeout 30m ./...
 
-bench: ## the promised ratios, and the times beside them (BENCHTIME=1s)
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 30m $(BENCHED)
+bench: ## the promised ratios as a table, and the times beside them (BENCHTIME=1s)
+	@go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 30m $(BENCHED) 2>&1 | go run ./integration/benchtable
 
-fuzz: ## each fuzz target in turn (FUZZTIME=10s)
+fuzz: ## every fuzz target for FUZZTIME (10s), FUZZJOBS (the cores) at a time
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
 	echo "$$list" | awk '/^Fuzz/ { f[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, f[i]; n = 0 }' | \
-	while read -r pkg name; do \
-		echo "== $$pkg $$name"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -timeout 0 "$$pkg" </dev/null || exit 1; \
-	done
+	GOMAXPROCS=1 xargs -P $(FUZZJOBS) -L 1 sh -c \
+		'{ echo begins; go test -run ^$$ -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -timeout 0 "$$0" 2>&1; } </dev/null | \
+		awk -v who="$$0 $$1" "{ print who, \$$0; fflush() }"' | \
+	awk '{ print; fflush(); run[$$1 " " $$2] = 1 } $$3 == "ok" { ok[$$1 " " $$2] = 1 } \
+		END { for (who in run) if (!(who in ok)) { print "failed:", who; bad = 1 } exit bad || !NR }'
 
 lint: ## formatting, go vet, golangci-lint
 	@bad=$$(gofmt -l $(SOURCES)) && test -z "$$bad" || { echo "not formatted (gofmt -w):" $$bad; exit 1; }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,19 +26,40 @@ const (
 )
 
 func readConfig(dir string) (config, error) {
-	var c config
-	raw, err := os.ReadFile(filepath.Join(dir, configName))
+	path := filepath.Join(dir, configName)
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
+		return config{}, nil
 	}
 	if err != nil {
-		return c, err
+		return config{}, err
 	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return config{}, err
+	}
+	c, err := parseConfig(raw)
+	if err != nil {
+		return config{}, fmt.Errorf("%s cannot be read: %w", path, err)
+	}
+	return c, nil
+}
+
+// parseConfig reads the settings in a config.toml. It refuses what nobody could
+// mean: settings that there are not, addresses that cannot be listened on.
+func parseConfig(raw []byte) (config, error) {
 	if len(raw) > maxConfig {
-		return c, fmt.Errorf("%s is larger than %d bytes", configName, maxConfig)
+		return config{}, fmt.Errorf("it is larger than %d bytes", maxConfig)
 	}
+	var c config
 	if err := toml.NewDecoder(bytes.NewReader(raw)).DisallowUnknownFields().Decode(&c); err != nil {
-		return c, fmt.Errorf("%s cannot be read: %w", filepath.Join(dir, configName), plainConfigError(err))
+		return config{}, plainConfigError(err)
+	}
+	for _, s := range c.Listen {
+		if _, err := ParseListen(s); err != nil {
+			return config{}, err
+		}
 	}
 	return c, nil
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -62,11 +64,11 @@ func openIn(dir string, passphrase []byte) (*node.Profile, error) {
 // A new one is asked for twice.
 func (c *common) passphrase(ctx context.Context, isNew bool) ([]byte, error) {
 	if c.passphraseFile != "" {
-		raw, err := os.ReadFile(c.passphraseFile)
+		line, err := readFirstLine(c.passphraseFile)
 		if err != nil {
 			return nil, passphraseError(fmt.Sprintf("the passphrase's file cannot be read: %v", err))
 		}
-		return checked(firstLine(raw))
+		return checked(line)
 	}
 	if env, ok := os.LookupEnv("CHATNT_PASSPHRASE"); ok {
 		return checked([]byte(env))
@@ -106,9 +108,20 @@ func (c *common) askHidden(ctx context.Context, question string) ([]byte, error)
 	return checked(typed)
 }
 
-func firstLine(raw []byte) []byte {
-	line, _, _ := bytes.Cut(raw, []byte("\n"))
-	return bytes.TrimSuffix(line, []byte("\r"))
+// readFirstLine reads no further into a file than a passphrase can be long: it may
+// be a device without an end, or a pipe that stays open.
+func readFirstLine(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewReaderSize(f, maxPassphrase+len("\r\n"))
+	line, err := lines.ReadSlice('\n')
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+		return nil, err
+	}
+	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), nil
 }
 
 func checked(passphrase []byte) ([]byte, error) {

@@ -68,6 +68,14 @@ func FuzzKeyboard(f *testing.F) {
 	f.Add([]byte("\x1b\x1b[\xc3\xb6\x1b[20"), uint8(1))
 	f.Fuzz(func(t *testing.T, in []byte, size uint8) {
 		whole, pastes := typed(in)
+		if len(whole) > len(in) || len(pastes) > maxPastes || strings.Count(whole, string(rune(keyPaste))) < len(pastes) {
+			t.Fatalf("%q became %q and %d pastes", in, whole, len(pastes))
+		}
+		for _, paste := range pastes {
+			if len(paste) > control.MaxLine+1 || strings.Contains(paste, pasteEnd) {
+				t.Fatalf("%q: a paste of %d bytes: %.100q", in, len(paste), paste)
+			}
+		}
 		var pieces [][]byte
 		for rest := in; len(rest) > 0; {
 			n := min(len(rest), int(size)+1)

@@ -42,6 +42,8 @@
 // the invite's, not the network's.
 package network
 
+import "chatnt/discovery/record"
+
 // MaxBootstrap is how many addresses an invite names at the most.
 const MaxBootstrap = 8
 
@@ -52,6 +54,10 @@ const (
 	maxName  = 32   // bytes of a network's name
 	maxText  = 4096 // bytes of an invite's text, surrounding space included
 	maxBytes = maxText * 5 / 8
+
+	// maxBootstrapAddr bounds a bootstrap address in binary: one that
+	// record.CheckAddr wants, the /p2p code, a length and an Ed25519 key's id.
+	maxBootstrapAddr = record.MaxAddr + 2 + 1 + 38
 
 	critical = 0x80 // bit of an entry's type
 )

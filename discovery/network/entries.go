@@ -121,12 +121,15 @@ func (r *reader) read(kind uint8, value cryptobyte.String) bool {
 	n := &r.network
 	switch kind {
 	case entryBootstrap:
+		if len(value) > maxBootstrapAddr || len(n.Bootstrap) == MaxBootstrap {
+			return false
+		}
 		a, err := multiaddr.NewMultiaddrBytes(value)
 		n.Bootstrap = append(n.Bootstrap, a)
-		return err == nil && bytes.Equal(a.Bytes(), value) && len(n.Bootstrap) <= MaxBootstrap
+		return err == nil && bytes.Equal(a.Bytes(), value)
 	case entryName:
 		n.Name = string(value)
-		return true
+		return len(value) <= maxName
 	case entryRules:
 		var hops, public uint8
 		ok := value.ReadUint8(&hops) && value.ReadUint8(&public) && value.Empty() && public <= 1

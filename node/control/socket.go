@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -110,20 +111,34 @@ func Ask(dir, line string, result any) error {
 	if _, err := fmt.Fprintln(conn, line); err != nil {
 		return fmt.Errorf("the running node does not answer: %w", err)
 	}
-	lines := bufio.NewScanner(conn)
+	return readAnswer(conn, line, result)
+}
+
+// readAnswer reads what a node answers to one line. It believes no more than a
+// node's own Writer would have written.
+func readAnswer(r io.Reader, line string, result any) error {
+	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxAnswer)
 	if !lines.Scan() {
 		return errors.New("the running node does not answer")
 	}
 	var answer struct {
 		Event string `json:"event"`
+		Line  string `json:"line"`
 		Error string `json:"error"`
 	}
 	if err := json.Unmarshal(lines.Bytes(), &answer); err != nil {
 		return fmt.Errorf("the running node's answer makes no sense: %w", err)
 	}
-	if answer.Event != "done" {
+	switch {
+	case answer.Line != line:
+	case answer.Event == "error" && answer.Error != "":
 		return errors.New(answer.Error)
+	case answer.Event == "done":
+		if err := json.Unmarshal(lines.Bytes(), result); err != nil {
+			return fmt.Errorf("the running node's answer makes no sense: %w", err)
+		}
+		return nil
 	}
-	return json.Unmarshal(lines.Bytes(), result)
+	return errors.New("the running node's answer makes no sense: it is to something else")
 }

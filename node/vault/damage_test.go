@@ -218,25 +218,3 @@ func freeOne(raw []byte, freelist, id uint64) {
 	binary.NativeEndian.PutUint16(page[10:], 1)
 	binary.NativeEndian.PutUint64(page[pageHeader:], id)
 }
-
-// FuzzPages spoils a sound file in two places.
-func FuzzPages(f *testing.F) {
-	path := filepath.Join(f.TempDir(), "vault.db")
-	if err := write(filepath.Dir(path), path, withSum([]byte{version}), testKeys()); err != nil {
-		f.Fatal(err)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(uint(0), []byte{0}, uint(pageSize), []byte{0xff})
-	f.Add(uint(2*pageSize+10), []byte{0xff, 0xff}, uint(3*pageSize), []byte{9})
-	f.Fuzz(func(t *testing.T, at uint, with []byte, at2 uint, with2 []byte) {
-		bad := bytes.Clone(raw)
-		copy(bad[at%uint(len(bad)):], with)
-		copy(bad[at2%uint(len(bad)):], with2)
-		if err := checkPages(bytes.NewReader(bad), int64(len(bad))); err != nil && !errors.Is(err, ErrDamaged) {
-			t.Error(err)
-		}
-	})
-}

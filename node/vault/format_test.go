@@ -158,15 +158,3 @@ func TestCanonicalBody(t *testing.T) {
 		}
 	}
 }
-
-func FuzzHeader(f *testing.F) {
-	f.Add([]byte{})
-	f.Add(withSum([]byte{1}))
-	f.Add(withSum([]byte{9, 9}))
-	f.Fuzz(func(t *testing.T, h []byte) {
-		if checkHeader(h) == nil && len(h) != headerSize {
-			t.Errorf("accepted a header of %d bytes", len(h))
-		}
-		_ = checkHeader(withSum(bytes.Clone(h)))
-	})
-}

@@ -46,7 +46,10 @@ type walker struct {
 	seen map[uint64]struct{} // pages that belong to somebody
 }
 
-type meta struct{ root, freelist, high, transaction uint64 }
+type meta struct {
+	pageSize                          uint32
+	root, freelist, high, transaction uint64
+}
 
 // checkPages proves that a bbolt file of size bytes holds one bucket with a sound
 // tree of pages, in ascending order of keys, and that no page is used twice.
@@ -84,7 +87,8 @@ func checkPages(file io.ReaderAt, size int64) error {
 	return w.freelist(m.freelist)
 }
 
-// newestMeta picks the meta page that bbolt will use.
+// newestMeta picks the meta page that bbolt will use: it takes the page size of the
+// first sound one, so each must have ours.
 func newestMeta(file io.ReaderAt) (meta, error) {
 	var best meta
 	found := false
@@ -94,6 +98,9 @@ func newestMeta(file io.ReaderAt) (meta, error) {
 			return meta{}, damaged("it cannot be read")
 		}
 		m, ok := parseMeta(b[pageHeader:])
+		if ok && m.pageSize != pageSize {
+			return meta{}, damaged("its pages have another size")
+		}
 		if ok && (!found || m.transaction > best.transaction) {
 			best, found = m, true
 		}
@@ -107,10 +114,10 @@ func newestMeta(file io.ReaderAt) (meta, error) {
 func parseMeta(b []byte) (meta, bool) {
 	sum := fnv.New64a()
 	sum.Write(b[:metaSize-8])
-	if u32(b) != metaMagic || u32(b[4:]) != metaFormat || u32(b[8:]) != pageSize || u64(b[56:]) != sum.Sum64() {
+	if u32(b) != metaMagic || u32(b[4:]) != metaFormat || u64(b[56:]) != sum.Sum64() {
 		return meta{}, false
 	}
-	return meta{root: u64(b[16:]), freelist: u64(b[32:]), high: u64(b[40:]), transaction: u64(b[48:])}, true
+	return meta{pageSize: u32(b[8:]), root: u64(b[16:]), freelist: u64(b[32:]), high: u64(b[40:]), transaction: u64(b[48:])}, true
 }
 
 // page reads a page of the given kinds with its overflow and marks it as taken.

@@ -101,9 +101,12 @@ func (k *keys) openValue(at name, sealed []byte) (key string, value []byte, err 
 	if err != nil {
 		return "", nil, damaged("a value does not open")
 	}
-	keyLen, valueLen := int(body[0]), int(binary.BigEndian.Uint32(body[1:]))
-	size := lengthsSize + keyLen + valueLen
-	if valueLen > MaxValue || len(body) != padded(size) {
+	keyLen, valueLen := int(body[0]), binary.BigEndian.Uint32(body[1:])
+	if valueLen > MaxValue { // before it is an int, which may have 32 bits
+		return "", nil, damaged("a value has a wrong length")
+	}
+	size := lengthsSize + keyLen + int(valueLen)
+	if len(body) != padded(size) {
 		return "", nil, damaged("a value has a wrong length")
 	}
 	for _, b := range body[size:] {
