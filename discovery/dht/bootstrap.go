@@ -5,32 +5,61 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 )
 
 const (
 	bootstrapPeers = 8                      // dialled at once
 	bootstrapFirst = 250 * time.Millisecond // between two tries, doubling ...
-	bootstrapAlone = 10 * time.Second       // ... up to this while there is no contact
+	bootstrapAlone = 3 * time.Second        // ... up to this while there is no contact
 	bootstrapLast  = 30 * time.Second       // ... and up to this while there is
 	smallTable     = 16                     // below this, known peers are dialled even so: two islands must meet
+	anchors        = 3                      // of the peers known from before that are kept in contact, however full the table
 )
 
-// bootstrap keeps the node connected until ctx ends: while its table is small
-// it dials known peers and asks those in the table for more, often after contact
-// was made or lost and then ever more rarely.
+// Retry makes contact anew at once, whatever was tried in vain a moment ago: this
+// machine has slept, or moved to another address.
+func (d *DHT) Retry() {
+	if s, ok := d.cfg.Host.Network().(*swarm.Swarm); ok {
+		for _, p := range d.cfg.Host.Peerstore().PeersWithAddrs() {
+			s.Backoff().Clear(p)
+		}
+	}
+	d.mutes.forget()
+	select {
+	case d.retry <- struct{}{}:
+	default:
+	}
+}
+
+// bootstrap keeps the node connected until ctx ends: while its table is small, or
+// nobody in it is connected, it dials known peers and asks those in the table for
+// more, often after contact was made or lost and then ever more rarely. With a
+// full table it goes on to dial known peers until enough of them are connected.
 func (d *DHT) bootstrap(ctx context.Context) {
-	wait, alone := bootstrapFirst, true
+	wait, alone, asked := bootstrapFirst, true, false
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	check := time.NewTicker(bootstrapAlone) // whether contact was lost
+	defer check.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-d.retry:
+			wait, alone, asked = bootstrapFirst, true, true
+		case <-check.C:
+			if alone || !d.alone() {
+				continue
+			}
 		case <-timer.C:
 		}
-		if d.Size() < smallTable {
-			d.dialKnown(ctx)
-			d.refresh(ctx)
+		if asked || d.Size() < smallTable || d.alone() {
+			asked = false
+			d.meet(ctx, true)
+		} else if !d.anchored() {
+			d.meet(ctx, false)
 		}
 		switch now := d.alone(); {
 		case now != alone:
@@ -42,6 +71,49 @@ func (d *DHT) bootstrap(ctx context.Context) {
 		}
 		timer.Reset(wait + rand.N(wait/4+1)) //nolint:gosec // nobody gains from knowing when
 	}
+}
+
+// anchored reports whether enough of the peers known from before are connected.
+// One of them may be hostile and have filled the table with its accomplices
+// while the others could not be reached.
+func (d *DHT) anchored() bool {
+	known, here := 0, 0
+	for _, info := range d.cfg.Bootstrap() {
+		if info.ID == d.cfg.Host.ID() {
+			continue
+		}
+		if known++; connected(d.cfg.Host, info.ID) {
+			here++
+		}
+	}
+	return here >= min(known, anchors)
+}
+
+// meet dials known peers and may ask for more, until that is done or Retry asks
+// for it to begin again: what was under way then may wait for answers in vain.
+func (d *DHT) meet(ctx context.Context, more bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.dialKnown(ctx)
+		if d.Size() == 0 {
+			d.readmit(ctx)
+		}
+		if more {
+			d.refresh(ctx)
+		}
+	}()
+	select {
+	case <-done:
+	case <-d.retry:
+		select {
+		case d.retry <- struct{}{}: // for bootstrap
+		default:
+		}
+	}
+	cancel()
+	<-done
 }
 
 // alone reports whether there is nobody to ask.

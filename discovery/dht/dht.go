@@ -5,13 +5,18 @@
 // The library's table is used for routing. What it leaves open is done here:
 //
 //   - every request has a deadline of its own, so a mute peer costs a moment,
-//     not the look-up (request.go);
+//     not the look-up, and is then left alone for a while (request.go, mute.go);
+//   - what others ask of this node is bounded in size, number and time, each
+//     peer's by itself (gate.go, view.go);
+//   - only peers that answer count as near to a key, and an alarm is raised when
+//     too many of them stand round this node's own (lookup.go, density.go,
+//     crowds.go);
 //   - an answer is judged where it is still known who gave it, and whoever
 //     serves a forged record is banned (request.go, ban.go);
 //   - what others store here is bounded in number and size and dropped when it
 //     expires; the records nearest to this node stay (store.go);
 //   - a put counts who confirmed that it holds the value: the library's own says
-//     nil even when every peer refused (Put);
+//     nil even when every peer refused (lookup.go);
 //   - a node counts as reached when this one has opened a connection to an
 //     address it publishes, not because it has come here itself (reach.go);
 //   - nothing is republished by the library: the owner of a record does that
@@ -21,7 +26,6 @@ package dht
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,8 +34,6 @@ import (
 
 	kad "github.com/libp2p/go-libp2p-kad-dht"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
-	libp2precord "github.com/libp2p/go-libp2p-record"
-	recpb "github.com/libp2p/go-libp2p-record/pb"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -48,6 +50,8 @@ const (
 	lookupTimeout = 8 * time.Second
 	dialTimeout   = 5 * time.Second
 	bucketSize    = 20 // peers in a bucket and copies of a record (Kademlia's k)
+	maxTries      = 3  // of a look-up in which nobody answers
+	checksAtOnce  = 8  // peers asked whether they belong in the routing table; a small table has all asked again and again
 
 	// grace is how long a look-up goes on after its first valid answer, so that
 	// a newer record held by a slower peer still wins.
@@ -81,8 +85,12 @@ type DHT struct {
 	kad       *kad.IpfsDHT
 	store     *store
 	messenger *pb.ProtocolMessenger
+	gate      *gate
+	mutes     *mutes
+	crowds    *crowds
 	ready     chan struct{} // closed when the fields above are set
 	grown     chan struct{} // capacity 1: a peer entered the routing table
+	retry     chan struct{} // capacity 1: make contact at once
 }
 
 // New assembles a DHT and begins to answer others at once. Run keeps it
@@ -91,7 +99,14 @@ func New(cfg Config) (*DHT, error) {
 	if cfg.Validator.Now == nil {
 		cfg.Validator.Now = time.Now
 	}
-	d := &DHT{cfg: cfg, ready: make(chan struct{}), grown: make(chan struct{}, 1)}
+	mutes, err := newMutes()
+	if err != nil {
+		return nil, fmt.Errorf("starting the distributed hash table: %w", err)
+	}
+	d := &DHT{
+		cfg: cfg, gate: newGate(), mutes: mutes, crowds: newCrowds(),
+		ready: make(chan struct{}), grown: make(chan struct{}, 1), retry: make(chan struct{}, 1),
+	}
 	d.store = newStore(cfg.Host.ID(), cfg.Validator.Now, cfg.Stored)
 	var sender *requests
 	opts := []kad.Option{
@@ -99,24 +114,27 @@ func New(cfg Config) (*DHT, error) {
 		kad.Mode(kad.ModeServer),
 		kad.Validator(cfg.Validator),
 		kad.BucketSize(bucketSize),
+		kad.LookupCheckConcurrency(checksAtOnce),
 		kad.DisableProviders(),
 		kad.Datastore(d.store),
 		kad.MaxRecordAge(record.KeyRecordLifetime),
 		kad.WithCustomMessageSender(func(h host.Host, protocols []protocol.ID) pb.MessageSenderWithDisconnect {
-			sender = &requests{host: h, protocols: protocols, validator: cfg.Validator, answered: d.answered, ban: d.Ban}
+			sender = &requests{
+				host: h, protocols: protocols, validator: cfg.Validator, mutes: mutes, answered: d.answered, ban: d.Ban,
+			}
 			return sender
 		}),
 	}
 	if cfg.Public {
 		opts = append(opts,
-			kad.RoutingTablePeerDiversityFilter(kad.NewRTPeerDiversityFilter(cfg.Host, 2, 3)),
+			kad.RoutingTablePeerDiversityFilter(newDiversity(cfg.Host)),
 			kad.AddressFilter(func(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 				return multiaddr.FilterAddrs(addrs, d.mayDial)
 			}))
 		cfg.Bans.dialOnly(d.mayDial)
 	}
-	var err error
-	if d.kad, err = kad.New(context.Background(), cfg.Host, opts...); err != nil {
+	host := &view{Host: cfg.Host, gate: d.gate, mutes: mutes}
+	if d.kad, err = kad.New(context.Background(), host, opts...); err != nil {
 		return nil, fmt.Errorf("starting the distributed hash table: %w", err)
 	}
 	if d.messenger, err = pb.NewProtocolMessenger(sender); err != nil {
@@ -131,13 +149,17 @@ func New(cfg Config) (*DHT, error) {
 func (d *DHT) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { d.store.sweep(ctx) })
+	wg.Go(func() { d.watch(ctx) })
 	d.bootstrap(ctx)
 	wg.Wait()
 	return nil
 }
 
 // Close ends the table, once Run has returned. Closing twice is harmless.
-func (d *DHT) Close() error { return d.kad.Close() }
+func (d *DHT) Close() error {
+	d.gate.close()
+	return d.kad.Close()
+}
 
 // Size is the number of peers in the routing table.
 func (d *DHT) Size() int { return d.kad.RoutingTable().Size() }
@@ -148,134 +170,6 @@ func (d *DHT) Grown() <-chan struct{} { return d.grown }
 // Held is the number of records kept here for others, and their size in bytes.
 func (d *DHT) Held() (records, size int) { return d.store.held() }
 
-// Get looks one record up under all its keys at once and returns the newest of
-// the first valid answers, or ErrNotFound. It never waits longer than eight
-// seconds. The table may go on for a moment to hand what was found to nearer
-// nodes that lack it.
-func (d *DHT) Get(ctx context.Context, keys ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	values := make(chan []byte)
-	var wg sync.WaitGroup
-	for _, key := range keys {
-		wg.Go(func() {
-			found, err := d.kad.SearchValue(ctx, key)
-			if err != nil {
-				return
-			}
-			for value := range found {
-				select {
-				case values <- value:
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	go func() { wg.Wait(); close(values) }()
-	defer func() {
-		cancel()
-		for range values { // ends when the last look-up has: nothing is left behind
-		}
-	}()
-
-	var best []byte
-	var enough <-chan time.Time
-	for {
-		select {
-		case value, ok := <-values:
-			if !ok {
-				return found(best)
-			}
-			if best == nil || record.Newer(value, best) { // both valid: the table has judged them
-				best = value
-			}
-			if enough == nil {
-				enough = time.After(grace)
-			}
-		case <-enough:
-			return found(best)
-		case <-ctx.Done():
-			return found(best)
-		}
-	}
-}
-
-func found(best []byte) ([]byte, error) {
-	if best == nil {
-		return nil, ErrNotFound
-	}
-	return best, nil
-}
-
-// Put stores value under key at the nodes nearest to it and returns how many
-// other nodes confirmed that they hold it: ErrNotStored when none did. It never
-// waits longer than eight seconds.
-//
-// This node keeps a copy only if it is among the nearest itself. It must not
-// otherwise: who asks around could tell from a copy out of place whose node has
-// published a person's record.
-func (d *DHT) Put(ctx context.Context, key string, value []byte) (int, error) {
-	if err := d.cfg.Validator.Validate(key, value); err != nil {
-		return 0, err
-	}
-	// Whoever was found when time is up will do.
-	lookup, cancel := context.WithTimeout(ctx, lookupTimeout-requestTimeout)
-	defer cancel()
-	nearest, _ := d.kad.GetClosestPeers(lookup, key)
-
-	rec := libp2precord.MakePutRecord(key, value)
-	if len(nearest) < bucketSize || d.store.nearer(key, nearest[len(nearest)-1]) {
-		if err := d.store.keep(key, value); err != nil {
-			d.cfg.Log.Debug("no copy of a record was kept here", "error", err)
-		}
-	} else {
-		d.store.drop(key)
-	}
-	stored := d.putAt(ctx, nearest, rec)
-	if stored == 0 {
-		return 0, ErrNotStored
-	}
-	return stored, nil
-}
-
-// putAt asks each peer to store rec and counts those that echoed it back.
-func (d *DHT) putAt(ctx context.Context, peers []peer.ID, rec *recpb.Record) int {
-	var (
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		stored int
-	)
-	for _, p := range peers {
-		wg.Go(func() {
-			if d.messenger.PutValue(ctx, p, rec) == nil {
-				mu.Lock()
-				stored++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return stored
-}
-
-// Walk looks up a random key and returns the nodes met near it.
-func (d *DHT) Walk(ctx context.Context) ([]hashid.NodeID, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	var key [32]byte
-	_, _ = rand.Read(key[:]) // never fails
-	peers, err := d.kad.GetClosestPeers(ctx, "/walk/"+string(key[:]))
-	if len(peers) == 0 {
-		return nil, err
-	}
-	var nodes []hashid.NodeID
-	for _, p := range peers {
-		if id, ok := NodeID(p); ok {
-			nodes = append(nodes, id)
-		}
-	}
-	return nodes, nil
-}
-
 // answered is called for every peer that answered a request: that is what lets
 // it into the routing table, right afterwards.
 func (d *DHT) answered(p peer.ID) {
@@ -284,7 +178,12 @@ func (d *DHT) answered(p peer.ID) {
 	default:
 		return
 	}
-	if !d.kad.RoutingTable().UsefulNewPeer(p) {
+	// The library lets newcomers take the places of peers that it met in its first
+	// minutes, however well those answer: whoever grinds ids for a victim's bucket
+	// would drive it out.
+	table := d.kad.RoutingTable()
+	table.MarkAllPeersIrreplaceable()
+	if !table.UsefulNewPeer(p) {
 		return // in it already, or no room
 	}
 	select {
@@ -315,10 +214,11 @@ func (d *DHT) dial(ctx context.Context, info peer.AddrInfo) error {
 	return d.cfg.Host.Connect(ctx, info)
 }
 
-// NodeID returns the node id of a libp2p peer; false if its key is not Ed25519.
+// NodeID returns the node id of a libp2p peer; false if its key is not Ed25519, or
+// if the same key has another peer id: the library reads ids that it would not write.
 func NodeID(p peer.ID) (hashid.NodeID, bool) {
 	pub, err := p.ExtractPublicKey()
-	if err != nil || pub.Type() != crypto.Ed25519 {
+	if err != nil || pub.Type() != crypto.Ed25519 || !p.MatchesPublicKey(pub) {
 		return hashid.NodeID{}, false
 	}
 	raw, err := pub.Raw()

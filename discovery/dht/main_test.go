@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,6 +59,7 @@ type node struct {
 // world is what the nodes of a test share.
 type world struct {
 	network [32]byte
+	public  bool
 	clock   clock
 }
 
@@ -86,18 +88,23 @@ var loopback = libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0")
 // start starts a node that knows others.
 func (w *world) start(t *testing.T, known ...*node) *node {
 	t.Helper()
+	bans := new(Bans)
+	return w.startOn(t, newHost(t, bans, loopback), bans, addrInfos(known))
+}
+
+// addrInfos returns what tells a node of those it knows.
+func addrInfos(known []*node) func() []peer.AddrInfo {
 	var infos []peer.AddrInfo
 	for _, k := range known {
 		infos = append(infos, info(k.host))
 	}
-	bans := new(Bans)
-	return w.startOn(t, newHost(t, bans, loopback), bans, func() []peer.AddrInfo { return infos })
+	return func() []peer.AddrInfo { return slices.Clone(infos) }
 }
 
 func (w *world) startOn(t *testing.T, h host.Host, bans *Bans, known func() []peer.AddrInfo) *node {
 	t.Helper()
 	d, err := New(Config{
-		Host: h, Bans: bans, Protocol: testProtocol, Log: slog.New(slog.DiscardHandler),
+		Host: h, Bans: bans, Protocol: testProtocol, Public: w.public, Log: slog.New(slog.DiscardHandler),
 		Validator: record.Validator{Network: w.network, Now: w.clock.now},
 		Bootstrap: known,
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -19,17 +20,20 @@ import (
 )
 
 const (
-	requestTimeout = 2 * time.Second // for one peer's answer, its dial included
+	requestTimeout = 2 * time.Second // for one peer's dial, and again for its answer
 
-	// maxAnswer bounds one answer: a record and the nearest peers with their
-	// addresses. Honest nodes pass on what addresses peers say they have, so a
-	// tight bound would let a few peers with many addresses spoil their answers.
-	maxAnswer = 256 << 10
+	// maxAnswer bounds one answer: a record and the nearest peers with maxAddrs
+	// addresses of at most record.MaxAddr bytes each (view.go).
+	maxAnswer = 64 << 10
 
 	// What is taken from one answer: the nearest peers, and the one that was
 	// asked for by name, each with some addresses.
 	maxCloser = bucketSize + 1
 	maxAddrs  = 16
+
+	// The longest address that libp2p writes, a relayed one over WebTransport
+	// with two certificates, has some 200 bytes.
+	maxAddrSize = 256
 )
 
 // requests sends the table's messages, a stream each. It replaces the library's
@@ -41,6 +45,7 @@ type requests struct {
 	host      host.Host
 	protocols []protocol.ID
 	validator record.Validator
+	mutes     *mutes
 	answered  func(peer.ID)
 	ban       func(peer.ID)
 }
@@ -50,21 +55,35 @@ var (
 	errForged    = errors.New("the peer served a forged record")
 )
 
-// SendRequest sends a message to p and waits two seconds for the answer. A
-// record in the answer that fails the validator is taken out of it; if p must
-// have known that it is forged, p is banned.
+// SendRequest sends a message to p and waits for the answer, two seconds at most;
+// a peer that did not answer lately is not asked. A record in the answer that
+// fails the validator is taken out of it; if p must have known that it is
+// forged, p is banned.
 func (r *requests) SendRequest(ctx context.Context, p peer.ID, req *pb.Message) (*pb.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	if r.mutes.has(p) {
+		return nil, errMute
+	}
+	patience := requestTimeout
+	if connected(r.host, p) {
+		patience = r.mutes.patience()
+	}
+	asked := r.mutes.now()
+	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	started := time.Now()
-	answer, err := r.exchange(ctx, p, req)
+	answer, err := r.exchange(short, p, req)
 	if err != nil {
+		if ctx.Err() == nil && short.Err() != nil {
+			r.mutes.silent(p, asked)
+		}
 		return nil, err
 	}
-	r.host.Peerstore().RecordLatency(p, time.Since(started))
+	took := r.mutes.now().Sub(asked)
+	r.host.Peerstore().RecordLatency(p, took)
 	if err := r.judge(p, req, answer); err != nil {
 		return nil, err
 	}
+	r.mutes.answered(p, took)
+	answeredIn(ctx, p)
 	r.answered(p)
 	return answer, nil
 }
@@ -72,10 +91,7 @@ func (r *requests) SendRequest(ctx context.Context, p peer.ID, req *pb.Message) 
 // judge refuses an answer that no honest peer gives and takes out of it what
 // is of no use.
 func (r *requests) judge(p peer.ID, req, answer *pb.Message) error {
-	answer.CloserPeers = answer.CloserPeers[:min(len(answer.CloserPeers), maxCloser)]
-	for _, closer := range answer.CloserPeers {
-		closer.Addrs = closer.Addrs[:min(len(closer.Addrs), maxAddrs)]
-	}
+	answer.CloserPeers = nodesOf(answer.CloserPeers)
 	rec := answer.GetRecord()
 	switch req.GetType() {
 	case pb.Message_PUT_VALUE:
@@ -96,6 +112,21 @@ func (r *requests) judge(p peer.ID, req, answer *pb.Message) error {
 		}
 	}
 	return nil
+}
+
+// nodesOf returns the first peers that could be nodes of this network. The library
+// takes any bytes for a peer's id, and keeps them: long ones would fill its tables.
+func nodesOf(closer []*pb.Message_Peer) []*pb.Message_Peer {
+	closer = slices.DeleteFunc(closer, func(c *pb.Message_Peer) bool {
+		_, ok := NodeID(peer.ID(c.GetId()))
+		return !ok
+	})
+	closer = closer[:min(len(closer), maxCloser)]
+	for _, c := range closer {
+		c.Addrs = slices.DeleteFunc(c.Addrs, func(a []byte) bool { return len(a) > maxAddrSize })
+		c.Addrs = c.Addrs[:min(len(c.Addrs), maxAddrs)]
+	}
+	return closer
 }
 
 // SendMessage sends a message to p and expects no answer.

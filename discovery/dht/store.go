@@ -75,7 +75,8 @@ func distance(a, b place) place {
 	return a
 }
 
-func (p place) less(other place) bool { return bytes.Compare(p[:], other[:]) < 0 }
+func (p place) compare(other place) int { return bytes.Compare(p[:], other[:]) }
+func (p place) less(other place) bool   { return p.compare(other) < 0 }
 
 func newStore(self peer.ID, now func() time.Time, stored func(string, []byte)) *store {
 	return &store{now: now, stored: stored, self: sha256.Sum256([]byte(self)), entries: make(map[ds.Key]*entry)}
