@@ -119,6 +119,13 @@ func (o *Overlay) Keys(now time.Time) (first uint32, keys [record.Epochs]onion.P
 // Stats returns what the relay has done so far, in counts.
 func (o *Overlay) Stats() relay.Stats { return o.relay.Stats() }
 
+// Pending is the number of requests that wait for their answers.
+func (o *Overlay) Pending() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.pending)
+}
+
 // Path is the way of one packet: its relays in order, and its end node.
 type Path struct {
 	Relays []hashid.NodeID

@@ -1,12 +1,10 @@
 package relay
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/onion"
 )
@@ -25,34 +23,7 @@ type keyring struct {
 type epochKey struct {
 	private *onion.PrivateKey
 	seen    onion.ReplaySet
-
-	mu   sync.Mutex // guards held
-	held shares     // tags in seen, by the neighbour they came from
 }
-
-// maxSharers is how many neighbours have a share of the tags each. The rest,
-// more than ever are connected at once, have one together.
-const maxSharers = 4096
-
-// insert notes a tag that came from a neighbour. It reports whether the tag was
-// new and the neighbour had room for it.
-func (k *epochKey) insert(from hashid.NodeID, tag onion.Tag) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, known := k.held[from]; !known && len(k.held) >= maxSharers {
-		from = hashid.NodeID{}
-	}
-	if !k.held.take(from, onion.MaxReplayTags-k.seen.Len()) {
-		return false
-	}
-	if !k.seen.Insert(tag) {
-		k.held.give(from)
-		return false
-	}
-	return true
-}
-
-var errNoKey = errors.New("no onion key opens this packet")
 
 // Keys returns the public keys of the epoch at now and the seven that follow,
 // for this node's descriptor, and makes those it does not have yet. Only a
@@ -98,22 +69,9 @@ func (k *keyring) forget(now time.Time) {
 	}
 }
 
-// open reads the header of p with the key it was made for, and returns that key
-// too. The order is that of likelihood: this epoch's key, the
-// last one's, and for senders whose clock is ahead the next one's, when that
-// epoch is near.
-func (k *keyring) open(now time.Time, p *onion.Packet) (onion.Header, *epochKey, error) {
-	for _, key := range k.candidates(now) {
-		if key == nil {
-			continue
-		}
-		if h, err := key.private.Open(p); err == nil {
-			return h, key, nil
-		}
-	}
-	return onion.Header{}, nil, errNoKey
-}
-
+// candidates returns the keys that a packet may be made for, in the order of
+// likelihood: this epoch's, the last one's, and for senders whose clock is ahead
+// the next one's, when that epoch is near. Those that do not exist are nil.
 func (k *keyring) candidates(now time.Time) (keys [3]*epochKey) {
 	epoch := record.Epoch(now)
 	k.mu.RLock()

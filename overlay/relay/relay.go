@@ -1,6 +1,7 @@
 // Package relay is what a node does with an onion packet that reaches it:
 //
-//	Handle   open the header with the key of the epoch     else drop
+//	Handle   take a tag from the neighbour's budget        else drop
+//	         open the header with the key of the epoch     else drop
 //	         test and insert the replay tag                else drop
 //	         take a layer off the payload
 //	Forward  wait as long as the sender chose, send on
@@ -13,6 +14,13 @@
 //
 // A packet that is dropped is dropped in silence: an answer would tell whoever
 // sent it which of its guesses was right. The causes are counted locally.
+//
+// What a packet costs its relay is shared out among the neighbours it may come
+// from, so that one that floods, or twenty that do, take nothing from the others
+// but what these do not use: processor time by turns, of one opening each; replay
+// tags by budget; places to wait by shares. A neighbour is never blamed, let alone
+// cut off, for what it sends: whoever made a packet chose what an honest relay
+// passes on, so that garbage and replays say nothing about the one they came from.
 //
 // Onion keys and replay tags live in memory only, and go together: a node that
 // starts anew has new keys, so that no packet it has seen can be played again.
@@ -42,12 +50,13 @@ type Config struct {
 	Free func(p *onion.Packet)
 
 	// Deliver gets the body of a packet for this node. Body is valid during the
-	// call, which holds back the neighbour that the packet came from.
+	// call, which holds back the neighbour that the packet came from: all its
+	// packets, also those of others that it only passes on. So it must be quick.
 	Deliver func(body []byte)
 
 	// Reply gets the payload of a packet that came by a reply block of this
-	// node's, for ReplyKeys.Open. Payload is valid during the call, which holds
-	// back the neighbour that the packet came from.
+	// node's, for ReplyKeys.Open. Payload is valid during the call, and what is
+	// said of Deliver holds for it too.
 	Reply func(id onion.SURBID, payload *[onion.PayloadSize]byte)
 }
 
@@ -57,8 +66,13 @@ type Relay struct {
 	cfg   Config
 	keys  keyring
 	room  waitingRoom
+	tags  budget
 	count counters
-	cpu   chan struct{} // holds as many as may do cryptography at once
+
+	// cpu holds as many as may do cryptography at once. Who waits for a turn gets
+	// it in the order of asking. Since a neighbour asks for one at a time, this is
+	// round robin among those that are busy.
+	cpu chan struct{}
 }
 
 // New returns a relay without keys: the first call of Keys makes them.
@@ -110,9 +124,7 @@ func (r *Relay) stop() {
 // goroutine that reads from the neighbour p came from, and does all the work
 // there: a neighbour can keep one core busy and no more.
 func (r *Relay) Handle(from hashid.NodeID, p *onion.Packet) {
-	r.cpu <- struct{}{}
 	h, body, cause := r.unwrap(from, p)
-	<-r.cpu
 	if cause != nil {
 		cause.Add(1)
 		r.cfg.Free(p)
@@ -133,14 +145,42 @@ func (r *Relay) Handle(from hashid.NodeID, p *onion.Packet) {
 }
 
 // unwrap takes this node's layer off p. Where p is to be dropped it returns the
-// counter of the cause. The replay tag is tested before the payload is touched,
-// since what happens to a payload must happen once.
+// counter of the cause.
 func (r *Relay) unwrap(from hashid.NodeID, p *onion.Packet) (h onion.Header, body []byte, cause *counter) {
-	h, key, err := r.keys.open(r.cfg.Now(), p)
+	now := time.Now()
+	if !r.tags.take(now, from) {
+		// It would have to be dropped whatever is in it: no cryptography for that.
+		return h, nil, &r.count.limited
+	}
+	cause = &r.count.unreadable
+	for _, key := range r.keys.candidates(r.cfg.Now()) {
+		if key == nil {
+			continue
+		}
+		// A turn for each key: a packet that none opens costs two or three times
+		// what a good one does, and must not take as much in one turn.
+		r.cpu <- struct{}{}
+		h, body, cause = r.try(key, p)
+		<-r.cpu
+		if cause != &r.count.unreadable {
+			break
+		}
+	}
+	if cause == &r.count.unreadable || cause == &r.count.replayed {
+		r.tags.giveBack(now, from)
+	}
+	return h, body, cause
+}
+
+// try takes off p the layer that was made for key, if it was. The replay tag is
+// tested before the payload is touched, since what happens to a payload must
+// happen once.
+func (r *Relay) try(key *epochKey, p *onion.Packet) (h onion.Header, body []byte, cause *counter) {
+	h, err := key.private.Open(p)
 	if err != nil {
 		return h, nil, &r.count.unreadable
 	}
-	if !key.insert(from, h.Tag) {
+	if !key.seen.Insert(h.Tag) {
 		return h, nil, &r.count.replayed
 	}
 	switch h.Kind {
@@ -163,9 +203,13 @@ func (r *Relay) wait(from hashid.NodeID, h *onion.Header, p *onion.Packet) {
 		r.forward(h.Next, p)
 		return
 	}
-	if !r.room.add(waiting{due: time.Now().Add(h.Delay), from: from, to: h.Next, packet: p}) {
+	out, ok := r.room.add(waiting{due: time.Now().Add(h.Delay), from: from, to: h.Next, packet: p})
+	if !ok {
+		out = p
+	}
+	if out != nil {
 		r.count.noRoom.Add(1)
-		r.cfg.Free(p)
+		r.cfg.Free(out)
 	}
 }
 

@@ -19,9 +19,10 @@ type waiting struct {
 }
 
 // waitingRoom is a bounded priority queue of packets: a binary heap by due time
-// (written out, because container/heap would allocate for each packet). Nobody
-// can fill it alone: its places are shared among the neighbours that packets
-// came from.
+// (written out, because container/heap would allocate for each packet). Its
+// places are shared among the neighbours that packets came from: one alone cannot
+// fill it, and if many do, one after the other, whoever holds next to nothing
+// still gets a place, from the one that holds most.
 type waitingRoom struct {
 	sooner chan struct{} // holds one: the earliest due time has changed
 
@@ -33,13 +34,24 @@ type waitingRoom struct {
 
 func (q *waitingRoom) init() { q.sooner = make(chan struct{}, 1) }
 
-// add takes a packet in, or reports that there is no room.
-func (q *waitingRoom) add(w waiting) bool {
+// add takes a packet in, or reports that there is no room. It returns another
+// packet, for the caller to drop, where that one had to give way.
+func (q *waitingRoom) add(w waiting) (out *onion.Packet, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || !q.held.take(w.from, maxWaiting-len(q.heap)) {
-		return false
+	if q.closed {
+		return nil, false
 	}
+	left := maxWaiting - len(q.heap)
+	if !q.held.may(w.from, left) {
+		if q.held[w.from] >= maxWaiting/2/(len(q.held)+1) {
+			return nil, false
+		}
+		if left == 0 { // it holds less than half of an equal share, so another holds more
+			out = q.displace()
+		}
+	}
+	q.held.take(w.from)
 	q.heap = append(q.heap, w)
 	if q.up(len(q.heap)-1) == 0 {
 		select {
@@ -47,7 +59,40 @@ func (q *waitingRoom) add(w waiting) bool {
 		default:
 		}
 	}
-	return true
+	return out, true
+}
+
+// displace takes out a packet of the neighbour that holds most places (Suter et
+// al., IEEE JSAC 17(6), 1999: longest queue drop): the one that would hold its
+// place longest. It looks at every place, some microseconds, but only in a room
+// that neighbours of ill will keep full.
+func (q *waitingRoom) displace() *onion.Packet {
+	var most hashid.NodeID
+	for id, n := range q.held {
+		if n > q.held[most] {
+			most = id
+		}
+	}
+	last := -1
+	for i := range q.heap {
+		if q.heap[i].from == most && (last < 0 || q.heap[i].due.After(q.heap[last].due)) {
+			last = i
+		}
+	}
+	return q.remove(last).packet
+}
+
+// remove takes out what is at i.
+func (q *waitingRoom) remove(i int) waiting {
+	w, end := q.heap[i], len(q.heap)-1
+	q.heap[i] = q.heap[end]
+	q.heap[end] = waiting{}
+	q.heap = q.heap[:end]
+	q.held.give(w.from)
+	if i < end && q.up(i) == i {
+		q.down(i)
+	}
+	return w
 }
 
 // due returns the earliest due time, if there is one.
@@ -67,13 +112,7 @@ func (q *waitingRoom) take(now time.Time) (waiting, bool) {
 	if len(q.heap) == 0 || q.heap[0].due.After(now) {
 		return waiting{}, false
 	}
-	first, last := q.heap[0], len(q.heap)-1
-	q.heap[0] = q.heap[last]
-	q.heap[last] = waiting{}
-	q.heap = q.heap[:last]
-	q.held.give(first.from)
-	q.down(0)
-	return first, true
+	return q.remove(0), true
 }
 
 // close lets everything out and nothing in.

@@ -8,18 +8,15 @@ import "chatnt/discovery/hashid"
 // 1998). The zero value is ready for use; whoever has it guards it.
 type shares map[hashid.NodeID]int
 
-// take gives a neighbour one place more, or reports that it may not have one
-// while so many are left.
-func (s *shares) take(from hashid.NodeID, left int) bool {
+// may reports whether a neighbour may have one place more while so many are left.
+func (s shares) may(from hashid.NodeID, left int) bool { return s[from] < left }
+
+// take gives a neighbour one place more.
+func (s *shares) take(from hashid.NodeID) {
 	if *s == nil {
 		*s = make(shares)
 	}
-	held := (*s)[from]
-	if held >= left {
-		return false
-	}
-	(*s)[from] = held + 1
-	return true
+	(*s)[from]++
 }
 
 // give takes a place back.

@@ -10,7 +10,8 @@ type Stats struct {
 
 	// Packets dropped, by cause.
 	Unreadable uint64 // no key opens it: damaged, too old, or not for this node
-	Replayed   uint64 // its tag has been seen, or its neighbour has no room for more tags
+	Replayed   uint64 // its tag has been seen
+	Limited    uint64 // its neighbour has used up its part of the replay tags
 	ToSelf     uint64 // it would go from this node to itself
 	Tampered   uint64 // for this node, but its payload was changed on the way
 	NoRoom     uint64 // too many packets of its neighbour wait, or the relay has stopped
@@ -25,7 +26,8 @@ type counter = atomic.Uint64
 // counters are the counts behind Stats.
 type counters struct {
 	forwarded, delivered, replies     counter
-	unreadable, replayed, toSelf      counter
+	unreadable, replayed, limited     counter
+	toSelf                            counter
 	tampered, noRoom, unsent, stopped counter
 }
 
@@ -38,6 +40,7 @@ func (r *Relay) Stats() Stats {
 		Replies:    c.replies.Load(),
 		Unreadable: c.unreadable.Load(),
 		Replayed:   c.replayed.Load(),
+		Limited:    c.limited.Load(),
 		ToSelf:     c.toSelf.Load(),
 		Tampered:   c.tampered.Load(),
 		NoRoom:     c.noRoom.Load(),
