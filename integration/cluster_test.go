@@ -30,8 +30,9 @@ type person struct {
 	t       testing.TB
 	name    string // by which the others know this person
 	profile *node.Profile
-	node    *node.Node // of the last start
-	stop    func()     // ends the node; twice is harmless
+	now     func() time.Time // the person's clock; nil: a right one
+	node    *node.Node       // of the last start
+	stop    func()           // ends the node; twice is harmless
 
 	mu     sync.Mutex
 	events []control.Event // guarded by mu
@@ -138,7 +139,7 @@ func (p *person) start() control.Ready {
 func (p *person) startAt(listen string) control.Ready {
 	p.t.Helper()
 	mark := p.mark()
-	n, err := node.New(node.Config{Profile: p.profile, Listen: []string{listen}})
+	n, err := node.New(node.Config{Profile: p.profile, Listen: []string{listen}, Now: p.now})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -289,11 +289,15 @@ type process struct {
 
 func newProcess(t testing.TB, name string, args ...string) *process {
 	t.Helper()
-	p := &process{
-		t: t, name: name, cmd: exec.Command(build(t), args...),
-		closed: make(chan struct{}), more: make(chan struct{}),
-	}
-	p.cmd.Env = append(environment(t), "CHATNT_PASSPHRASE="+passphrase)
+	cmd := exec.Command(build(t), args...)
+	cmd.Env = append(environment(t), "CHATNT_PASSPHRASE="+passphrase)
+	return startProcess(t, name, cmd)
+}
+
+// startProcess runs a command that speaks as the program does with --json.
+func startProcess(t testing.TB, name string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: cmd, closed: make(chan struct{}), more: make(chan struct{})}
 	p.cmd.Stderr = &p.errs
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -62,12 +61,15 @@ type Node struct {
 	bans      *dht.Bans
 	table     *dht.DHT
 	directory *discovery.Directory
+	finder    *discovery.Finder
 	publisher *discovery.Publisher
 	topic     *gossip.Topic
 	link      *link.Link
 	overlay   *overlay.Overlay
 	messenger *messenger
 	feed      *feed
+	clocks    *clocks
+	local     interfaces
 }
 
 // New assembles a node. Run must be called then, for it also releases what New made.
@@ -143,14 +145,18 @@ func (n *Node) assemble() error {
 	if err != nil {
 		return err
 	}
-	finder, err := discovery.NewFinder(n.directory, n.table)
+	n.finder, err = discovery.NewFinder(n.directory, n.table)
+	if err != nil {
+		return err
+	}
+	n.clocks, err = newClocks(n.host, protocol.ID(net.Protocol("clock/1")), n.now, n.tellClock)
 	if err != nil {
 		return err
 	}
 	n.link = link.New(link.Config{
 		Host: n.host, Protocol: protocol.ID(net.Protocol("onion/x25519/1")),
 		Resolve: func(ctx context.Context, to hashid.NodeID) (peer.AddrInfo, error) {
-			desc, err := finder.Find(ctx, to)
+			desc, err := n.finder.Find(ctx, to)
 			if err != nil {
 				return peer.AddrInfo{}, err
 			}
@@ -160,7 +166,7 @@ func (n *Node) assemble() error {
 		Unreachable: n.directory.Suspect,
 	})
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Hops: net.Hops, Link: n.link, Directory: n.directory, Finder: finder, Now: n.now, Log: n.log,
+		Self: self, Hops: net.Hops, Link: n.link, Directory: n.directory, Finder: n.finder, Now: n.now, Log: n.log,
 		Services: map[string]overlay.Service{
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},
@@ -227,6 +233,8 @@ func (n *Node) Run(ctx context.Context) error {
 	wg.Go(func() { n.messenger.run(ctx) })
 	wg.Go(func() { n.tellRelays(ctx) })
 	wg.Go(func() { n.tend(ctx) })
+	wg.Go(func() { n.watch(ctx) })
+	wg.Go(func() { n.clocks.run(ctx) })
 
 	select {
 	case err := <-failed:
@@ -257,16 +265,17 @@ func (n *Node) close() {
 }
 
 // tend does what is due now and then: it tells the layers that the network has
-// grown, that this node's addresses have changed and that a neighbour has gone,
+// grown, that this node's addresses have changed and that a neighbour has come or gone,
 // and stores known relays.
 func (n *Node) tend(ctx context.Context) {
-	gone := make(chan peer.ID, connsHigh)
-	notify := &libp2pnetwork.NotifyBundle{DisconnectedF: func(_ libp2pnetwork.Network, c libp2pnetwork.Conn) {
+	changed := make(chan peer.ID, connsHigh) // with a connection more, or less
+	notice := func(_ libp2pnetwork.Network, c libp2pnetwork.Conn) {
 		select {
-		case gone <- c.RemotePeer():
+		case changed <- c.RemotePeer():
 		default:
 		}
-	}}
+	}
+	notify := &libp2pnetwork.NotifyBundle{ConnectedF: notice, DisconnectedF: notice}
 	n.host.Network().Notify(notify)
 	defer n.host.Network().StopNotify(notify)
 	moved, err := n.host.EventBus().Subscribe(new(event.EvtLocalAddressesUpdated))
@@ -277,7 +286,7 @@ func (n *Node) tend(ctx context.Context) {
 	defer func() { _ = moved.Close() }()
 	save := time.NewTicker(cacheEvery)
 	defer save.Stop()
-	told := texts(n.published())
+	n.local.tell(texts(n.published()))
 	for {
 		select {
 		case <-ctx.Done():
@@ -285,27 +294,28 @@ func (n *Node) tend(ctx context.Context) {
 		case <-n.table.Grown():
 			n.directory.Grown()
 			n.publisher.Grown()
+			n.clocks.grown()
 		case <-moved.Out():
-			if now := texts(n.published()); !slices.Equal(now, told) {
-				told = now
-				n.publisher.Renew()
-			}
-		case p := <-gone:
-			n.lost(p)
+			n.renewIfMoved()
+		case p := <-changed:
+			n.metOrLost(p)
 		case <-save.C:
 			n.saveRelays()
 		}
 	}
 }
 
-// lost has a relay dialled again before it is used again, when its connection
-// broke while none needed to be closed for want of room.
-func (n *Node) lost(p peer.ID) {
+// metOrLost has a relay dialled again before it is used again, when its connection
+// broke while none needed to be closed for want of room; and sooner, when one
+// stands with a relay that could not be reached.
+func (n *Node) metOrLost(p peer.ID) {
+	id, ok := dht.NodeID(p)
 	network := n.host.Network()
-	if network.Connectedness(p) == libp2pnetwork.Connected || len(network.Peers()) >= connsLow {
-		return
-	}
-	if id, ok := dht.NodeID(p); ok {
+	switch {
+	case !ok:
+	case network.Connectedness(p) == libp2pnetwork.Connected:
+		n.directory.Met(id)
+	case len(network.Peers()) < connsLow:
 		n.directory.Suspect(id)
 	}
 }
@@ -334,6 +344,15 @@ func (n *Node) tellRelays(ctx context.Context) {
 		}
 		pause.Reset(relaysEvery)
 	}
+}
+
+// tellClock says how far this machine's clock is off, or that it no longer is.
+func (n *Node) tellClock(off time.Duration, answers int) {
+	w := control.Warning{About: "clock", Text: clockRight, Over: off == 0}
+	if !w.Over {
+		w.Text = clockWarning(off, answers)
+	}
+	n.feed.emit(w)
 }
 
 func texts(addrs []multiaddr.Multiaddr) []string {

@@ -172,6 +172,21 @@ func (m *messenger) hurry(c *conversation) {
 	}
 }
 
+// retry has every message that waits go out now.
+func (m *messenger) retry() {
+	m.people.retry()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.conversations {
+		for _, item := range c.outbox {
+			item.attempts, item.due = 0, time.Time{}
+		}
+		if len(c.outbox) > 0 {
+			m.wake(c)
+		}
+	}
+}
+
 // announced returns the sequence of the descriptor of a person's node; 0 if none
 // is known or the node has left.
 func (m *messenger) announced(peer hashid.ID) uint64 {

@@ -93,6 +93,20 @@ func (p *people) record(ctx context.Context, id hashid.ID, suspect bool) (*recor
 	return who.record, nil
 }
 
+// retry has everybody looked up anew who was not to be found, and forgets dates
+// that a wrong clock has put into the future.
+func (p *people) retry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	for _, who := range p.cache.Values() {
+		who.asked, who.doubt, who.misses = time.Time{}, time.Time{}, 0
+		if who.found.After(now) {
+			who.found = time.Time{}
+		}
+	}
+}
+
 // known returns a person's key record if there is one, without a look-up.
 func (p *people) known(id hashid.ID) *record.KeyRecord {
 	p.mu.Lock()

@@ -133,12 +133,13 @@ func (n *Node) Status() control.Status {
 	s.Queued, s.Uptime = n.messenger.queued(), int(time.Since(n.started).Seconds())
 	s.Forwarded, s.Dropped = relayed.Forwarded, dropped(relayed, linked)
 	s.Records, s.RecordBytes = n.table.Held()
-	s.Banned = n.bans.Len()
+	s.Banned, s.Crowded = n.bans.Len(), n.table.Crowded()
+	s.ClockOff = int(n.clocks.ahead().Seconds())
 	return s
 }
 
 // dropped adds up the packets that relay and link dropped, for whatever cause.
 func dropped(r relay.Stats, l link.Stats) uint64 {
-	return r.Unreadable + r.Replayed + r.ToSelf + r.Tampered + r.NoRoom + r.Unsent + r.Stopped +
+	return r.Unreadable + r.Replayed + r.Limited + r.ToSelf + r.Tampered + r.NoRoom + r.Unsent + r.Stopped +
 		l.QueueFull + l.Unreachable + l.TooMany + l.Lost + l.Closed
 }

@@ -20,7 +20,7 @@ type onionPacket = onion.Packet
 
 // published returns the addresses that others may be told of.
 func (n *Node) published() []multiaddr.Multiaddr {
-	return dialable(n.host.Addrs(), n.profile.Network().Public, record.MaxAddrs)
+	return dialable(n.addrsNow(), n.profile.Network().Public, record.MaxAddrs)
 }
 
 // descriptor signs this node's relay descriptor as it is now.
@@ -156,7 +156,7 @@ func (n *Node) bootstrapPeers() []peer.AddrInfo {
 // node's own, and those of other relays.
 func (n *Node) Invite() (string, error) {
 	invited := *n.profile.Network()
-	own, err := n.profile.withPeerID(dialable(n.host.Addrs(), invited.Public, maxInviteAddrs))
+	own, err := n.profile.withPeerID(dialable(n.addrsNow(), invited.Public, maxInviteAddrs))
 	if err != nil {
 		return "", err
 	}

@@ -18,3 +18,17 @@ func TestTextToldAgainSaysSo(t *testing.T) {
 		t.Errorf("told again as %q", got)
 	}
 }
+
+func TestWrongClockIsSaid(t *testing.T) {
+	if got := Event(control.Warning{About: "clock", Text: "The clock is wrong.\x1b[2J"}); !strings.HasPrefix(got, "The clock is wrong.") || strings.Contains(got, "\x1b") {
+		t.Errorf("told as %q", got)
+	}
+	for off, want := range map[int]string{7200: "2h0m0s ahead of", -360: "6m0s behind"} {
+		if got := Status(control.Status{ClockOff: off}); !strings.Contains(got, "\nclock        "+want+" those of other nodes") {
+			t.Errorf("%d seconds are shown as\n%s", off, got)
+		}
+	}
+	if got := Status(control.Status{}); strings.Contains(got, "clock ") {
+		t.Errorf("a right clock is shown as\n%s", got)
+	}
+}

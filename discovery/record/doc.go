@@ -61,8 +61,12 @@ const (
 	EpochLength        = time.Hour           // for which an onion key is used
 	KeyRecordLifetime  = 14 * 24 * time.Hour // the furthest expiry of a key record
 	DescriptorLifetime = 6 * time.Hour       // the furthest expiry of a descriptor
-	ClockSkew          = 5 * time.Minute     // by which two honest clocks may differ
 	maxSequenceLead    = 24 * time.Hour      // by which a sequence may be ahead of the clock
+
+	// ClockSkew is by how much the clocks of two honest nodes may differ: each may
+	// be five minutes off, one of them ahead and the other behind. A node whose
+	// clock is further off is told so, because what it signs may be refused.
+	ClockSkew = 2 * 5 * time.Minute
 )
 
 const (
