@@ -48,7 +48,7 @@ func TestAudit(t *testing.T) {
 			t.Errorf("it was looked up %d times within a minute of its news", n)
 		}
 		table.set(func() { table.values[record.DescriptorKey(s.id)] = s.sign(time.Now(), later(1)) })
-		pass(2 * walkLast)
+		pass(auditEvery + 2*walkLast)
 		desc, ok := d.Lookup(s.id)
 		if before, err := record.ParseDescriptor(testNetwork, first); err != nil || !ok || desc.Sequence <= before.Sequence {
 			t.Error("no walk found the newer descriptor")

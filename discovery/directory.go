@@ -38,7 +38,8 @@ const (
 	newsBurst = 3
 	newsEvery = 20 * time.Second
 
-	maxProbes   = 8               // relays dialled at once
+	maxProbes   = 8               // relays dialled at once, while there are not ...
+	plenty      = 32              // ... so many in use
 	probeFirst  = time.Second     // after a dial that failed ...
 	probeLast   = 5 * time.Minute // ... doubling up to this
 	probeForget = time.Minute     // in use for as long, its failures are forgotten
@@ -69,8 +70,10 @@ type Directory struct {
 	now     func() time.Time
 	log     *slog.Logger
 
-	probe chan struct{} // capacity 1: a relay may be due for a dial
-	walk  chan struct{} // capacity 1: the network has grown
+	probe  chan struct{} // capacity 1: a relay may be due for a dial
+	walk   chan struct{} // capacity 1: the network has grown
+	dials  *restart      // of probeOn's dials
+	rewalk *restart      // of walkOn's walks
 
 	mu      sync.Mutex
 	entries map[hashid.NodeID]*entry // guarded by mu; changed by keep and drop alone
@@ -87,6 +90,7 @@ type entry struct {
 	checked  time.Time // when it was learnt, or the table last asked for a newer one
 	probing  bool
 	due      time.Time // of the next dial while it is not up
+	missed   bool      // its last dial failed
 	failures int       // dials and uses that failed in a row
 	rested   time.Time // when the allowance of news is whole again
 }
@@ -97,6 +101,8 @@ func NewDirectory(self hashid.NodeID, network [32]byte, now func() time.Time, lo
 		self: self, network: network, now: now, log: log,
 		probe:   make(chan struct{}, 1),
 		walk:    make(chan struct{}, 1),
+		dials:   newRestart(),
+		rewalk:  newRestart(),
 		entries: make(map[hashid.NodeID]*entry),
 		changed: make(chan struct{}),
 	}
@@ -168,7 +174,7 @@ func (e *entry) inherit(old *entry, now time.Time) {
 	if !sameAddrs(old.desc, e.desc) {
 		return
 	}
-	e.up, e.since, e.failures = old.up, old.since, old.failures
+	e.up, e.since, e.failures, e.missed = old.up, old.since, old.failures, old.missed
 	if old.rested.After(now) {
 		e.due = old.due
 	}
@@ -366,6 +372,22 @@ func backoff(n int) time.Duration {
 
 // Grown says that the network has grown, so that a walk may find new relays.
 func (d *Directory) Grown() { nudge(d.walk) }
+
+// Redial says that nothing holds that was known of who can be reached, because
+// this machine has slept, or moved to another address, or its clock was wrong:
+// every relay is dialled, at once, before it is used again, and the network is
+// walked for what was missed: news of relays, and those that have come.
+func (d *Directory) Redial() {
+	d.mu.Lock()
+	for _, e := range d.entries {
+		e.up, e.failures = false, 0
+		e.due, e.rested, e.checked = time.Time{}, time.Time{}, time.Time{}
+	}
+	d.announce()
+	d.mu.Unlock()
+	d.dials.now()
+	d.rewalk.now()
+}
 
 // Snapshot returns the signed descriptors of up to n relays in use, for the
 // next start.

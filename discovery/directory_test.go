@@ -623,6 +623,10 @@ func TestWalkFetchesUnknownNodes(t *testing.T) {
 		if _, ok := d.Lookup(stranger.id); !ok || len(d.Usable()) != 2 {
 			t.Errorf("after a walk %d relays are usable", len(d.Usable()))
 		}
+		if n := table.looked(silent.id); n != 1 {
+			t.Errorf("it asked %d times for a node without a descriptor", n)
+		}
+		pass(2 * missedEvery) // a walk after the dial that failed
 		if desc, ok := d.Lookup(moved.id); !ok || desc.Addrs[0].String() != "/ip4/127.0.0.1/tcp/4002" {
 			t.Error("it did not hear that a relay has moved")
 		}
@@ -630,9 +634,6 @@ func TestWalkFetchesUnknownNodes(t *testing.T) {
 			if table.looked(id) != 0 {
 				t.Errorf("it asked for %s", name)
 			}
-		}
-		if table.looked(silent.id) != 1 {
-			t.Errorf("it asked %d times for a node without a descriptor", table.looked(silent.id))
 		}
 	})
 }
@@ -666,7 +667,7 @@ func TestWhenToWalk(t *testing.T) {
 			table.values[record.DescriptorKey(s.id)] = s.sign(time.Now())
 		})
 		d.Grown()
-		pass(walkGrown)
+		pass(2 * walkGrown) // it has just grown before
 		before := len(table.walked())
 		pass(walkFirst + walkFirst/5)
 		if len(table.walked()) != before+1 {
@@ -678,8 +679,23 @@ func TestWhenToWalk(t *testing.T) {
 			d.Grown()
 			pass(walkGrown / 4)
 		}
-		if n := len(table.walked()) - before; n < 15 || n > 30 {
+		if n := len(table.walked()) - before; n < 2 || n > 6 {
 			t.Errorf("%d walks in five seconds of growth", n)
+		}
+		before = len(table.walked())
+		for range 600 {
+			d.Grown()
+			pass(time.Second)
+		}
+		if n := len(table.walked()) - before; n < 15 || n > 30 {
+			t.Errorf("%d walks in ten minutes of growth", n)
+		}
+		pass(walkCalm + time.Second)
+		before = len(table.walked())
+		d.Grown()
+		pass(walkGrown)
+		if len(table.walked()) != before+1 {
+			t.Error("no walk after growth that followed a pause")
 		}
 	})
 }

@@ -34,6 +34,9 @@ type Finder struct {
 	searches map[hashid.NodeID]*search // guarded by mu
 }
 
+// Retry forgets whom it did not find: what keeps nodes from being found may be over.
+func (f *Finder) Retry() { f.misses.Purge() }
+
 // search is a look-up under way.
 type search struct {
 	done chan struct{}      // closed when it has ended

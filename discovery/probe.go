@@ -18,19 +18,29 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 	slots := make(chan struct{}, maxProbes)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	dials, stop := d.dials.begin(ctx)
+	defer func() { stop() }()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-d.dials.asked:
+			stop()
+			dials, stop = d.dials.begin(ctx)
 		case <-d.probe:
 		case <-timer.C:
 		}
-		due, next := d.due(maxProbes - len(slots))
+		due, next := d.due(d.atOnce() - len(slots))
 		for _, desc := range due {
 			slots <- struct{}{} // free: only this loop takes them
+			dials := dials
 			wg.Go(func() {
-				err := table.Dial(ctx, desc)
+				err := table.Dial(dials, desc)
 				<-slots
+				if err != nil && dials.Err() != nil {
+					d.unprobed(desc) // called off, which says nothing about the relay
+					return
+				}
 				d.probed(desc, err == nil)
 			})
 		}
@@ -38,12 +48,22 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 	}
 }
 
+// atOnce is how many relays are dialled at once: one where there are plenty
+// already. A node that joins a large network is of use to itself before it has
+// dialled all of it, and spares itself and all others a rush of handshakes.
+func (d *Directory) atOnce() int {
+	if len(d.Usable()) >= plenty {
+		return 1
+	}
+	return maxProbes
+}
+
 // due claims up to limit relays to be dialled now, those never tried before
 // those that failed, and says when to look again if no dial ends before. It
 // forgets what has expired.
 func (d *Directory) due(limit int) ([]*record.Descriptor, time.Duration) {
 	next := probeLast
-	if limit == 0 {
+	if limit <= 0 {
 		return nil, next
 	}
 	d.mu.Lock()
@@ -95,6 +115,10 @@ func (d *Directory) probed(desc *record.Descriptor, reached bool) {
 		return
 	}
 	was := e.up
+	if reached && !was && d.alone() {
+		d.regained()
+	}
+	e.missed = !reached
 	if e.up = reached; reached {
 		e.since = d.now()
 	} else {
@@ -106,10 +130,22 @@ func (d *Directory) probed(desc *record.Descriptor, reached bool) {
 	}
 }
 
+// unprobed notes that a relay is still to be dialled.
+func (d *Directory) unprobed(desc *record.Descriptor) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.entries[desc.ID()]; e != nil {
+		e.probing = false
+	}
+	nudge(d.probe)
+}
+
 const (
 	walkFirst   = 500 * time.Millisecond // between walks at first ...
 	walkLast    = time.Hour              // ... doubling up to this
-	walkGrown   = 200 * time.Millisecond // until a walk after the network grew
+	walkGrown   = 200 * time.Millisecond // until a walk after the network grew ...
+	walkGrowing = 30 * time.Second       // ... doubling up to this as long as it goes on growing ...
+	walkCalm    = time.Minute            // ... without a pause of this
 	walkFetches = 8                      // descriptors fetched at once
 
 	// verifyEvery is how long a relay that was reached is believed to be there:
@@ -117,14 +153,19 @@ const (
 	verifyEvery = 20 * time.Minute
 
 	// auditEvery is how old the news of a relay may be before a walk that meets
-	// it asks for newer.
-	auditEvery = 30 * time.Minute
+	// it asks for newer: relays send some every two hours and 24 minutes or
+	// sooner, and a look-up of each costs a silent node more than all else.
+	auditEvery = 150 * time.Minute
+
+	// missedEvery is the same for a relay that could not be reached where it said.
+	missedEvery = 10 * time.Second
 )
 
 // walkOn walks the table at random, often at first and then hourly, and sooner
 // after the network has grown.
 func (d *Directory) walkOn(ctx context.Context, table Table) {
-	wait := walkFirst
+	wait, gap := walkFirst, walkGrown
+	var grown time.Time // when it last did
 	next := newAlarm()
 	defer next.off()
 	next.within(0)
@@ -133,24 +174,37 @@ func (d *Directory) walkOn(ctx context.Context, table Table) {
 		case <-ctx.Done():
 			return
 		case <-d.walk:
-			next.within(walkGrown)
-			wait = min(wait, 8*walkFirst)
+			if now := time.Now(); now.Sub(grown) > walkCalm {
+				gap, grown = walkGrown, now
+			} else {
+				grown = now
+			}
+			if next.within(gap) {
+				gap = min(2*gap, walkGrowing)
+			}
+			wait = min(wait, max(8*walkFirst, gap))
+			continue
+		case <-d.rewalk.asked:
+			next.within(0)
+			wait, gap = walkFirst, walkGrown
 			continue
 		case <-next.timer.C:
 			next.off()
 		}
-		if d.walkOnce(ctx, table) > 0 {
+		walk, stop := d.rewalk.begin(ctx)
+		if d.walkOnce(walk, table) > 0 {
 			wait = walkFirst
 		} else {
 			wait = min(2*wait, walkLast)
 		}
+		stop()
 		next.within(jitter(wait))
 	}
 }
 
 // walkOnce walks once and returns how many descriptors were news. It also asks
-// for those of relays that cannot be reached, for they may have moved, and of
-// those not asked for in a while, for their news may have been missed.
+// for those of relays that could not be reached, for they may have moved, and of
+// those not heard of in a while, for their news may have been missed.
 func (d *Directory) walkOnce(ctx context.Context, table Table) int {
 	nodes, err := table.Walk(ctx)
 	if err != nil {
@@ -185,8 +239,13 @@ func (d *Directory) settled(id hashid.NodeID) bool {
 	defer d.mu.Unlock()
 	e := d.entries[id]
 	now := d.now()
-	return id == d.self || e != nil && (e.up || e.desc.Flags == 0) && e.desc.CheckTime(now) == nil &&
-		now.Before(e.checked.Add(auditEvery))
+	if id == d.self || e == nil || e.desc.CheckTime(now) != nil {
+		return id == d.self
+	}
+	if e.missed && e.desc.Flags != 0 {
+		return now.Before(e.checked.Add(missedEvery))
+	}
+	return now.Before(e.checked.Add(auditEvery))
 }
 
 // audited notes that the table has been asked for a node's descriptor.

@@ -16,7 +16,7 @@ const (
 	retryLast  = time.Minute // ... doubling up to this
 
 	growthFirst = 200 * time.Millisecond // from when the network grew to the next put ...
-	growthLast  = 5 * time.Minute        // ... doubling with each such put
+	growthLast  = 5 * time.Minute        // ... three times as long with each such put
 
 	clockEvery = time.Minute // the clock is looked at: it may have been set, or stood still while the machine slept
 )
@@ -53,14 +53,14 @@ type Publisher struct {
 type item struct {
 	Publication
 	grown chan struct{} // capacity 1
-	renew chan struct{} // capacity 1
+	renew *restart
 }
 
 // NewPublisher returns a publisher of the given records.
 func NewPublisher(table Putter, now func() time.Time, log *slog.Logger, publications ...Publication) *Publisher {
 	p := &Publisher{table: table, log: log, now: now}
 	for _, pub := range publications {
-		p.items = append(p.items, &item{Publication: pub, grown: make(chan struct{}, 1), renew: make(chan struct{}, 1)})
+		p.items = append(p.items, &item{Publication: pub, grown: make(chan struct{}, 1), renew: newRestart()})
 	}
 	return p
 }
@@ -83,10 +83,11 @@ func (p *Publisher) Grown() {
 	}
 }
 
-// Renew signs and publishes everything anew.
+// Renew signs and publishes everything anew, at once: a put that is under way is
+// left, and those that failed do not count.
 func (p *Publisher) Renew() {
 	for _, it := range p.items {
-		nudge(it.renew)
+		it.renew.now()
 	}
 }
 
@@ -110,8 +111,8 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			return
 		case <-expiry.C:
 			sign = true
-		case <-it.renew:
-			sign = true
+		case <-it.renew.asked:
+			sign, retry = true, retryFirst
 		case <-clock.C:
 			if value == nil || good.has(p.now()) {
 				continue
@@ -119,7 +120,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		case <-again.timer.C:
 		case <-it.grown:
 			if again.within(gap) {
-				gap = min(2*gap, growthLast)
+				gap = min(3*gap, growthLast)
 			}
 			continue
 		}
@@ -137,7 +138,10 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			good = spanFrom(now, period)
 			expiry.Reset(period)
 		}
-		if !p.put(ctx, it, value) {
+		putting, stop := it.renew.begin(ctx)
+		taken := p.put(putting, it, value)
+		stop()
+		if !taken {
 			again.within(retry)
 			retry = min(2*retry, retryLast)
 			continue

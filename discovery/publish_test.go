@@ -163,7 +163,7 @@ func TestGrowthWithoutEnd(t *testing.T) {
 			p.Grown()
 			pass(50 * time.Millisecond)
 		}
-		want := []string{"0s a v1", "200ms a v1", "600ms a v1", "1.4s a v1", "3s a v1", "6.2s a v1"}
+		want := []string{"0s a v1", "200ms a v1", "800ms a v1", "2.6s a v1", "8s a v1"}
 		if got := table.take(); !slices.Equal(got, want) {
 			t.Errorf("put %v, want %v", got, want)
 		}

@@ -215,6 +215,7 @@ type bareRelay struct {
 	key       ed25519.PrivateKey
 	self      hashid.NodeID
 	host      host.Host
+	table     *dht.DHT
 	directory *discovery.Directory
 	overlay   *overlay.Overlay
 	link      *link.Link
@@ -262,6 +263,7 @@ func newRelay(t testing.TB, net *network.Network, bad hostile) *bareRelay {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.table = table
 	topic, err := gossip.New(gossip.Config{
 		Host: r.host, Protocol: protocol.ID(net.Protocol("gossip")), Name: net.Protocol("relays"),
 		MaxSize: record.MaxDescriptor,
