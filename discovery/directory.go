@@ -40,6 +40,7 @@ const (
 
 	maxProbes   = 8               // relays dialled at once, while there are not ...
 	plenty      = 32              // ... so many in use
+	lookShare   = 10              // of the time, one part goes into looking for whom to dial
 	probeFirst  = time.Second     // after a dial that failed ...
 	probeLast   = 5 * time.Minute // ... doubling up to this
 	probeForget = time.Minute     // in use for as long, its failures are forgotten
@@ -88,6 +89,7 @@ type entry struct {
 	up       bool      // reached since its addresses were learnt
 	since    time.Time // when it was last found to be up
 	checked  time.Time // when it was learnt, or the table last asked for a newer one
+	met      bool      // by a walk, or asked for: not only told of
 	probing  bool
 	due      time.Time // of the next dial while it is not up
 	missed   bool      // its last dial failed
@@ -149,7 +151,7 @@ func (d *Directory) learn(raw []byte, asked bool) (desc *record.Descriptor, news
 		return desc, false, ErrFull
 	}
 	now := d.now()
-	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: now}
+	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: now, met: asked}
 	if old != nil {
 		leaves := present(old.desc) && !present(desc) // once for each time that it came
 		if !asked && !leaves && old.rested.After(now.Add((newsBurst-1)*newsEvery)) {
@@ -170,7 +172,7 @@ func (d *Directory) learn(raw []byte, asked bool) (desc *record.Descriptor, news
 // one that cannot be reached where it says does not have it dialled sooner,
 // unless there was none for a while: then it may be back. Directory.mu is held.
 func (e *entry) inherit(old *entry, now time.Time) {
-	e.probing, e.rested = old.probing, old.rested
+	e.probing, e.rested, e.met = old.probing, old.rested, e.met || old.met
 	if !sameAddrs(old.desc, e.desc) {
 		return
 	}

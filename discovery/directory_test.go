@@ -486,7 +486,7 @@ func TestNewsOfOneRelayIsBounded(t *testing.T) {
 		if n := taken(10); n != newsBurst {
 			t.Errorf("%d of 10 at once were news, want %d", n, newsBurst)
 		}
-		if d.settled(s.id) {
+		if d.meet(s.id) {
 			t.Error("the next walk does not ask for the news that was refused")
 		}
 		for range 5 {

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 	slots := make(chan struct{}, maxProbes)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var pause time.Time // the directory is not looked through before
 	dials, stop := d.dials.begin(ctx)
 	defer func() { stop() }()
 	for {
@@ -30,7 +32,13 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 		case <-d.probe:
 		case <-timer.C:
 		}
-		due, next := d.due(d.atOnce() - len(slots))
+		start := time.Now()
+		if start.Before(pause) {
+			timer.Reset(pause.Sub(start))
+			continue
+		}
+		due, next := d.due(len(slots))
+		pause = start.Add(lookShare * time.Since(start))
 		for _, desc := range due {
 			slots <- struct{}{} // free: only this loop takes them
 			dials := dials
@@ -48,32 +56,27 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 	}
 }
 
-// atOnce is how many relays are dialled at once: one where there are plenty
-// already. A node that joins a large network is of use to itself before it has
-// dialled all of it, and spares itself and all others a rush of handshakes.
-func (d *Directory) atOnce() int {
-	if len(d.Usable()) >= plenty {
-		return 1
-	}
-	return maxProbes
-}
-
-// due claims up to limit relays to be dialled now, those never tried before
-// those that failed, and says when to look again if no dial ends before. It
-// forgets what has expired.
-func (d *Directory) due(limit int) ([]*record.Descriptor, time.Duration) {
+// due claims relays to be dialled now, while so many others are being dialled, and
+// says when to look again if no dial ends before. First come those that have been
+// met and not tried, then others not tried, then those that failed: descriptors are
+// made up by the thousand more easily than nodes. It forgets what has expired.
+func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 	next := probeLast
-	if limit <= 0 {
+	if dialling >= maxProbes {
 		return nil, next
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var (
-		now          = d.now()
-		fresh, again []*entry
-		expired      bool
+		now               = d.now()
+		met, fresh, again []*entry
+		expired           bool
+		usable            int
 	)
 	for id, e := range d.entries {
+		if e.up {
+			usable++
+		}
 		switch {
 		case e.desc.CheckTime(now) != nil:
 			d.drop(id)
@@ -83,21 +86,39 @@ func (d *Directory) due(limit int) ([]*record.Descriptor, time.Duration) {
 			next = min(next, e.since.Add(verifyEvery).Sub(now))
 		case !e.up && e.due.After(now):
 			next = min(next, e.due.Sub(now))
-		case e.failures == 0 && len(fresh) < limit:
-			fresh = append(fresh, e)
-		case len(again) < limit:
-			again = append(again, e)
+		case e.failures > 0:
+			again = few(again, e)
+		case e.met:
+			met = few(met, e)
+		default:
+			fresh = few(fresh, e)
 		}
 	}
 	if expired {
 		d.announce()
 	}
+	// One at a time where there are plenty already: a node that joins a large
+	// network is of use to itself before it has dialled all of it, and spares
+	// itself and all others a rush of handshakes.
+	limit := maxProbes
+	if usable >= plenty {
+		limit = 1
+	}
 	var due []*record.Descriptor
-	for _, e := range append(fresh, again...)[:min(limit, len(fresh)+len(again))] {
+	all := slices.Concat(met, fresh, again)
+	for _, e := range all[:min(max(0, limit-dialling), len(all))] {
 		e.probing = true
 		due = append(due, e.desc)
 	}
 	return due, next
+}
+
+// few adds to a list that need not be longer than what is dialled at once.
+func few(list []*entry, e *entry) []*entry {
+	if len(list) >= maxProbes {
+		return list
+	}
+	return append(list, e)
 }
 
 // probed notes how a dial ended. A descriptor that was replaced meanwhile is
@@ -216,7 +237,7 @@ func (d *Directory) walkOnce(ctx context.Context, table Table) int {
 		slots = make(chan struct{}, walkFetches)
 	)
 	for _, id := range nodes {
-		if d.settled(id) {
+		if d.meet(id) {
 			continue
 		}
 		slots <- struct{}{}
@@ -233,12 +254,16 @@ func (d *Directory) walkOnce(ctx context.Context, table Table) int {
 	return int(news.Load())
 }
 
-// settled reports whether nothing is to be asked about a node.
-func (d *Directory) settled(id hashid.NodeID) bool {
+// meet notes that a walk has met a node, and reports whether nothing is to be
+// asked about it.
+func (d *Directory) meet(id hashid.NodeID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.entries[id]
 	now := d.now()
+	if e != nil {
+		e.met = true
+	}
 	if id == d.self || e == nil || e.desc.CheckTime(now) != nil {
 		return id == d.self
 	}
