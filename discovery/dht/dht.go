@@ -53,6 +53,11 @@ const (
 	maxTries      = 3  // of a look-up in which nobody answers
 	checksAtOnce  = 8  // peers asked whether they belong in the routing table; a small table has all asked again and again
 
+	// refreshEvery is how often the routing table looks for what it lacks. The
+	// library's ten minutes would be most of what a silent node sends; walks,
+	// look-ups and puts keep the table fresh besides.
+	refreshEvery = time.Hour
+
 	// grace is how long a look-up goes on after its first valid answer, so that
 	// a newer record held by a slower peer still wins.
 	grace = 250 * time.Millisecond
@@ -115,6 +120,7 @@ func New(cfg Config) (*DHT, error) {
 		kad.Validator(cfg.Validator),
 		kad.BucketSize(bucketSize),
 		kad.LookupCheckConcurrency(checksAtOnce),
+		kad.RoutingTableRefreshPeriod(refreshEvery),
 		kad.DisableProviders(),
 		kad.Datastore(d.store),
 		kad.MaxRecordAge(record.KeyRecordLifetime),

@@ -170,7 +170,10 @@ func FuzzAnswer(f *testing.F) {
 // be, is handed to the library as the library would have written it.
 func FuzzRequest(f *testing.F) {
 	for _, in := range [][]byte{
-		{}, {0}, {3, 'a', 'b', 'c', 'd'}, {3, 'a', 'b'},
+		{},
+		{0},
+		{3, 'a', 'b', 'c', 'd'},
+		{3, 'a', 'b'},
 		{0x83, 0, 'a', 'b', 'c'}, // a varint longer than it must be
 		binary.AppendUvarint(nil, maxRequest), binary.AppendUvarint(nil, maxRequest+1), binary.AppendUvarint(nil, 1<<63),
 		bytes.Repeat([]byte{0xff}, 20),

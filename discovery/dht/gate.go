@@ -208,7 +208,7 @@ func (e *exchange) Reset() error                { e.refused = true; return nil }
 
 // finish sends the answer.
 func (e *exchange) finish() {
-	if !e.refused && e.Stream.SetWriteDeadline(time.Now().Add(arrival)) == nil {
+	if !e.refused && e.SetWriteDeadline(time.Now().Add(arrival)) == nil {
 		if _, err := e.Stream.Write(e.answer.Bytes()); err == nil && e.Stream.Close() == nil {
 			return
 		}
