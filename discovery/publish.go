@@ -15,8 +15,8 @@ const (
 	retryFirst = time.Second // after a publish that nobody took ...
 	retryLast  = time.Minute // ... doubling up to this
 
-	growthFirst = 200 * time.Millisecond // from when the network grew to the next put ...
-	growthLast  = 5 * time.Minute        // ... three times as long with each such put
+	growthFirst = 500 * time.Millisecond // from when the network grew to the next put ...
+	growthLast  = 5 * time.Minute        // ... four times as long with each such put
 
 	clockEvery = time.Minute // the clock is looked at: it may have been set, or stood still while the machine slept
 )
@@ -120,7 +120,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		case <-again.timer.C:
 		case <-it.grown:
 			if again.within(gap) {
-				gap = min(3*gap, growthLast)
+				gap = min(4*gap, growthLast)
 			}
 			continue
 		}

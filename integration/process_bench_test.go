@@ -61,7 +61,7 @@ func BenchmarkResident(b *testing.B) {
 }
 
 // resident returns the resident memory of a process in MB (10^6 bytes).
-func resident(b *testing.B, pid int) float64 {
+func resident(b testing.TB, pid int) float64 {
 	b.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	libp2pnetwork "github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -34,13 +35,22 @@ import (
 const (
 	hostMemory  = 192 << 20
 	hostFDs     = 1024
-	hostConns   = 2 * connsHigh // more than the manager lets stay, for those that come and go
-	connsAtOnce = 128           // connections being opened
-	connsAtOne  = 32            // connections of one address, on a public network
-	connsLow    = 160           // connections kept when too many are open
-	connsHigh   = 256
+	hostConns   = 512 // in all, more than the manager lets stay: others come and go
+	connsAtOnce = 128 // connections being opened
+	connsAtOne  = 32  // connections of one address, on a public network
+	connsLow    = 64  // connections kept when too many are open
+	connsHigh   = 96
 	connsGrace  = 30 * time.Second
 	dialTimeout = 5 * time.Second
+
+	acceptBacklog = 64 // streams that one connection may open before this node takes them
+
+	// streamsOfOne is how many streams one node may have open to this one at a
+	// time. It uses a handful. The library's limit, 256 or more, is above what it
+	// grants to all streams together that have not said what they are for, 128: a
+	// single node that opened streams and said nothing could keep all others from
+	// opening any. With this one, those of all nodes may add up as they like.
+	streamsOfOne = 32
 )
 
 // newHost makes the libp2p host of a profile's node, to listen on listen later: TLS 1.3
@@ -64,6 +74,7 @@ func newHost(p *Profile, bans *dht.Bans, listen []multiaddr.Multiaddr) (host.Hos
 		libp2p.NoListenAddrs,
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Muxer(yamux.ID, muxer()),
 		libp2p.ConnectionGater(bans),
 		libp2p.ConnectionManager(connections),
 		libp2p.ResourceManager(resources),
@@ -71,6 +82,11 @@ func newHost(p *Profile, bans *dht.Bans, listen []multiaddr.Multiaddr) (host.Hos
 		libp2p.DisableMetrics(),
 		libp2p.Ping(false),
 		libp2p.UserAgent("chatnt"),
+		// After a hundred dials in vain over QUIC, or over IPv6, the library takes it
+		// that this network has none and refuses 99 of the next 100: a node that was
+		// cut off for some minutes would stay so. Those who dial here back off themselves.
+		libp2p.UDPBlackHoleSuccessCounter(nil),
+		libp2p.IPv6BlackHoleSuccessCounter(nil),
 	}
 	if p.network.Public {
 		opts = append(opts, libp2p.Transport(quic.NewTransport),
@@ -79,6 +95,20 @@ func newHost(p *Profile, bans *dht.Bans, listen []multiaddr.Multiaddr) (host.Hos
 		opts = append(opts, libp2p.PrivateNetwork(p.network.PSK[:]))
 	}
 	return libp2p.New(opts...)
+}
+
+// muxer carries the streams of a TCP connection. A stream's window is how much
+// its other end may send that nobody here reads: the library's grows to 16 MiB,
+// for bulk data over long distances; the least it allows is 64 of our frames.
+// Nobody needs the round trip time that windows would grow by, so it is not
+// measured: the keep-alive alone, once in half a minute, tells whether a
+// connection is dead.
+func muxer() *yamux.Transport {
+	m := *yamux.DefaultTransport
+	m.MaxStreamWindowSize = m.InitialStreamWindowSize // 256 KiB
+	m.AcceptBacklog = acceptBacklog
+	m.MeasureRTTInterval = 24 * time.Hour
+	return &m
 }
 
 // beyondThisMachine reports whether others than this machine can reach an address.
@@ -115,8 +145,16 @@ func newResources(public bool) (libp2pnetwork.ResourceManager, error) {
 		}
 	}
 	limits := rcmgr.PartialLimitConfig{
-		System:    rcmgr.ResourceLimits{Conns: hostConns, ConnsInbound: hostConns, ConnsOutbound: hostConns},
-		Transient: rcmgr.ResourceLimits{Conns: connsAtOnce, ConnsInbound: connsAtOnce, ConnsOutbound: connsAtOnce},
+		System: rcmgr.ResourceLimits{
+			Conns: hostConns, ConnsInbound: hostConns, ConnsOutbound: hostConns,
+			Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited,
+		},
+		Transient: rcmgr.ResourceLimits{
+			Conns: connsAtOnce, ConnsInbound: connsAtOnce, ConnsOutbound: connsAtOnce,
+			Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited,
+		},
+		PeerDefault:     rcmgr.ResourceLimits{StreamsInbound: streamsOfOne},
+		ProtocolDefault: rcmgr.ResourceLimits{Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited},
 	}
 	fixed := limits.Build(scaling.Scale(hostMemory, hostFDs))
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), opts...)
@@ -200,9 +238,16 @@ func AnyPort(listen []string) ([]string, error) {
 	return anyPort, nil
 }
 
+// maxListen bounds the text of an address to listen on, in bytes: the longest that
+// this program writes has 69.
+const maxListen = 128
+
 // ParseListen reads an address to listen on: /ip4 or /ip6, then /tcp or
 // /udp/.../quic-v1. Port 0 means any free one.
 func ParseListen(s string) (multiaddr.Multiaddr, error) {
+	if len(s) > maxListen {
+		return nil, fmt.Errorf("an address to listen on has at most %d bytes, this has %d", maxListen, len(s))
+	}
 	a, err := multiaddr.NewMultiaddr(s)
 	if err == nil {
 		err = checkListen(a)
