@@ -10,17 +10,18 @@ import (
 
 // Every packet that a relay opens leaves a tag, to be remembered for as long as
 // its key serves: its own epoch, the next one, and before its own the time by
-// which a sender's clock may be ahead, 125 minutes in all. So a bound on tags
-// remembered is a bound on the rate of packets opened. Tags that came within
-// those 125 minutes number at most
+// which a sender's clock may be ahead, 2 [record.EpochLength] + [record.ClockSkew]
+// in all. So a bound on tags remembered is a bound on the rate of packets opened.
+// Tags that came within those 130 minutes number at most
 //
-//	tagBurst + tagRate * 7500 s = 4,124,288
+//	tagBurst + tagRate * 7800 s = 4,112,288
 //
 // which is less than one [onion.ReplaySet] holds, and 50 MB in two or three of
 // them. The rate is 2 MB a second each way for as long as anybody likes to send,
-// 7 GB an hour; faster for the first hours is a matter of the burst, 2 GB.
+// 7 GB an hour, however fast the processor; faster for the first hours is a matter
+// of the burst, 2 GB.
 const (
-	tagRate  = 480     // a second
+	tagRate  = 460     // a second
 	tagBurst = 1 << 19 // before the rate binds
 )
 
@@ -41,6 +42,9 @@ const maxSharers = 4096
 // ask for: with n that flood, whoever sends less than tagRate/(n+1) a second
 // loses nothing, during the flood and after it, and the flood leaves nothing
 // behind that an epoch would have to end to clear.
+//
+// A part is a neighbour's, and neighbours can be had for nothing: against a hundred
+// that flood, who sends twenty packets a second gets a quarter through.
 //
 // Who sends too much through an honest neighbour takes from that neighbour's
 // part: nobody but the neighbour could tell its packets apart.
