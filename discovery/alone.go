@@ -1,6 +1,8 @@
 package discovery
 
 import (
+	"time"
+
 	"chatnt/discovery/hashid"
 )
 
@@ -47,8 +49,9 @@ func (d *Directory) regained() {
 
 // retry has a relay dialled as if it had failed once, which is no sooner than a
 // moment after its last dial: somebody who comes and goes does not keep this node
-// dialling. Directory.mu is held.
+// dialling. Its news may have been missed. Directory.mu is held.
 func (e *entry) retry() {
 	e.due = e.due.Add(probeFirst - backoff(e.failures))
 	e.failures, e.missed = 1, false
+	e.checked = time.Time{}
 }

@@ -28,10 +28,6 @@ import (
 )
 
 const (
-	maxKnown  = 16384        // descriptors kept, about 16 MiB at the most
-	maxOthers = maxKnown / 8 // of them, of nodes that do not relay or have left
-	maxVictim = 64           // descriptors looked at to make room for another
-
 	// News of one relay that others send unasked: so many at once, and then one
 	// in so long. A relay that starts again and again is heard of, and one that
 	// signs a descriptor each second does not keep the network busy.
@@ -44,6 +40,8 @@ const (
 	probeFirst  = time.Second     // after a dial that failed ...
 	probeLast   = 5 * time.Minute // ... doubling up to this
 	probeForget = time.Minute     // in use for as long, its failures are forgotten
+
+	longestShare = 4 // one of so many dials, at the most, goes to the relay that has been due for longest
 )
 
 // ErrFull says that the directory has no room for another relay.
@@ -79,6 +77,7 @@ type Directory struct {
 	mu      sync.Mutex
 	entries map[hashid.NodeID]*entry // guarded by mu; changed by keep and drop alone
 	others  int                      // guarded by mu; entries that are not of relays
+	passed  int                      // guarded by mu; dials since one last went to the relay due for longest
 	changed chan struct{}            // guarded by mu; closed and replaced when the usable relays change
 }
 
@@ -87,8 +86,8 @@ type entry struct {
 	desc     *record.Descriptor
 	raw      []byte
 	up       bool      // reached since its addresses were learnt
-	since    time.Time // when it was last found to be up
-	checked  time.Time // when it was learnt, or the table last asked for a newer one
+	since    time.Time // when it was last found to be up at its addresses; zero: never
+	checked  time.Time // when it was learnt, or the table last asked for a newer one; zero: its news may have been missed
 	met      bool      // by a walk, or asked for: not only told of
 	probing  bool
 	due      time.Time // of the next dial while it is not up
@@ -151,7 +150,7 @@ func (d *Directory) learn(raw []byte, asked bool) (desc *record.Descriptor, news
 		return desc, false, ErrFull
 	}
 	now := d.now()
-	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: now, met: asked}
+	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: now, due: now, met: asked}
 	if old != nil {
 		leaves := present(old.desc) && !present(desc) // once for each time that it came
 		if !asked && !leaves && old.rested.After(now.Add((newsBurst-1)*newsEvery)) {
@@ -177,7 +176,7 @@ func (e *entry) inherit(old *entry, now time.Time) {
 		return
 	}
 	e.up, e.since, e.failures, e.missed = old.up, old.since, old.failures, old.missed
-	if old.rested.After(now) {
+	if old.rested.After(now) || old.due.Before(now) {
 		e.due = old.due
 	}
 }
@@ -209,54 +208,17 @@ func (d *Directory) drop(id hashid.NodeID) {
 	}
 }
 
-// What makeRoom gives up sooner comes first.
-const (
-	outdated = iota // expired
-	other           // not a relay, or one that has left
-	failing         // a relay that could not be reached
-	untried
-	inUse // never given up
-)
-
-func (e *entry) worth(now time.Time) int {
-	switch {
-	case e.desc.CheckTime(now) != nil:
-		return outdated
-	case !e.relays():
-		return other
-	case e.up:
-		return inUse
-	case e.failures > 0:
-		return failing
-	}
-	return untried
-}
-
-// makeRoom sees to it that there is room for a new descriptor, for which that of
-// a node not in use may have to go; those that are not of relays may take a share
-// of the room only. It looks at a few, other ones each time, so that a flood of
-// made-up nodes costs little. Called with mu held.
-func (d *Directory) makeRoom(desc *record.Descriptor) bool {
-	crowded := !isRelay(desc) && d.others >= maxOthers
-	if len(d.entries) < maxKnown && !crowded {
-		return true
-	}
-	var victim hashid.NodeID
-	now, least, tries := d.now(), inUse, maxVictim
-	for id, e := range d.entries {
-		if w := e.worth(now); w < least && (!crowded || !e.relays()) {
-			victim, least = id, w
-		}
-		if tries--; tries == 0 || least == outdated {
-			break
-		}
-	}
-	d.drop(victim)
-	return least < inUse
-}
-
+// sameAddrs reports whether two descriptors offer the same at the same addresses,
+// in whatever order.
 func sameAddrs(a, b *record.Descriptor) bool {
-	return a.Flags == b.Flags && slices.EqualFunc(a.Addrs, b.Addrs, multiaddr.Multiaddr.Equal)
+	return a.Flags == b.Flags && within(a.Addrs, b.Addrs) && within(b.Addrs, a.Addrs)
+}
+
+// within reports whether each of some addresses is one of others, both few.
+func within(some, others []multiaddr.Multiaddr) bool {
+	return !slices.ContainsFunc(some, func(a multiaddr.Multiaddr) bool {
+		return !slices.ContainsFunc(others, a.Equal)
+	})
 }
 
 // Lookup returns the valid descriptor of a node, if it is known.
@@ -360,6 +322,7 @@ func (d *Directory) Suspect(id hashid.NodeID) {
 	e.up = false
 	e.due = now.Add(backoff(e.failures))
 	e.failures++
+	e.checked = time.Time{} // it may have started anew, with other keys
 	d.announce()
 	nudge(d.probe)
 }

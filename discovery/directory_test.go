@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/multiformats/go-multiaddr"
+
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 )
@@ -150,6 +152,43 @@ func TestNewAddressesAreDialled(t *testing.T) {
 		synctest.Wait()
 		if len(d.Usable()) != 1 || len(table.dialled(s.id)) != 2 {
 			t.Errorf("%d usable after the dials at %v", len(d.Usable()), table.dialled(s.id))
+		}
+	})
+}
+
+// The same addresses in another order are no new ones: the relay stays in use.
+func TestOrderOfAddressesIsNoMatter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, table, s := newTestDirectory(), newFakeTable(), newSigner(t)
+		running(t, func(ctx context.Context) error { return d.Run(ctx, table) })
+		a, b, c := "/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.1/udp/1/quic-v1", "/ip4/192.0.2.2/tcp/1"
+		sequence := uint64(0)
+		moved := func(addrs ...string) bool {
+			sequence++
+			before := len(table.dialled(s.id))
+			learn(t, d, s.sign(time.Now(), later(sequence), func(d *record.Descriptor) {
+				d.Addrs = nil
+				for _, addr := range addrs {
+					d.Addrs = append(d.Addrs, multiaddr.StringCast(addr))
+				}
+			}))
+			pass(newsEvery)
+			return len(table.dialled(s.id)) != before
+		}
+		for _, step := range []struct {
+			addrs []string
+			moved bool
+		}{
+			{[]string{a, b}, true},
+			{[]string{b, a}, false},
+			{[]string{b}, true},
+			{[]string{b, a}, true},
+			{[]string{c, a}, true},
+			{[]string{a, c}, false},
+		} {
+			if got := moved(step.addrs...); got != step.moved {
+				t.Errorf("%v: dialled anew: %v, want %v", step.addrs, got, step.moved)
+			}
 		}
 	})
 }
@@ -415,6 +454,61 @@ func TestFullDirectory(t *testing.T) {
 	}
 }
 
+// While there is no network no relay can be reached: those that were in use, or
+// that a walk has met, are not driven out by made-up ones, tried or not.
+func TestFullDirectoryKeepsThoseThatWereInUse(t *testing.T) {
+	d, s := newTestDirectory(), newSigner(t)
+	var real []*signer
+	for i := range 50 {
+		n := newSigner(t)
+		desc, _, err := d.learn(n.sign(time.Now()), i%2 == 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 1 {
+			d.probed(desc, true)
+			d.Suspect(n.id)
+		}
+		d.probed(desc, false)
+		real = append(real, n)
+	}
+	crowd(t, d, maxKnown-len(real), s.sign(time.Now()), func(i int, e *entry) { e.failures = i % 2 })
+	for range 1000 {
+		learn(t, d, newSigner(t).sign(time.Now()))
+	}
+	for _, n := range real {
+		if _, ok := d.Lookup(n.id); !ok {
+			t.Fatal("a relay that was met or in use was driven out")
+		}
+	}
+}
+
+// What makeRoom gives up sooner.
+func TestWorth(t *testing.T) {
+	now := time.Now()
+	s := newSigner(t)
+	relay := func(change ...func(*record.Descriptor)) *record.Descriptor {
+		desc, err := record.ParseDescriptor(testNetwork, s.sign(now, change...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return desc
+	}
+	for i, e := range []*entry{
+		{desc: relay(func(d *record.Descriptor) { d.Expires = now.Add(-record.ClockSkew - time.Minute) }), up: true},
+		{desc: relay(noRelay), met: true},
+		{desc: relay(), failures: 1},
+		{desc: relay()},
+		{desc: relay(), met: true, failures: 1},
+		{desc: relay(), since: now, failures: 9},
+		{desc: relay(), since: now, up: true},
+	} {
+		if got := e.worth(now); got != i {
+			t.Errorf("entry %d is worth %d", i, got)
+		}
+	}
+}
+
 // A newer descriptor takes the place of the older one, however full it is.
 func TestFullDirectoryIsRenewed(t *testing.T) {
 	d, s := newTestDirectory(), newSigner(t)
@@ -486,7 +580,7 @@ func TestNewsOfOneRelayIsBounded(t *testing.T) {
 		if n := taken(10); n != newsBurst {
 			t.Errorf("%d of 10 at once were news, want %d", n, newsBurst)
 		}
-		if d.meet(s.id) {
+		if !d.meet(s.id) {
 			t.Error("the next walk does not ask for the news that was refused")
 		}
 		for range 5 {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 )
 
@@ -56,10 +54,48 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 	}
 }
 
+// When a relay that is due is dialled: descriptors are made up by the thousand more
+// easily than nodes that answer a look-up, and those more easily than some that can
+// be dialled.
+const (
+	lost     = iota // reached before, and not failed twice since
+	met             // by a walk, and not tried yet
+	verified        // in use, and to be found in place
+	failing         // reached before or met, and failed
+	toldOf          // and not tried yet
+	unlikely        // told of, and failed
+	turns
+)
+
+func (e *entry) turn() int {
+	reached := !e.since.IsZero()
+	switch {
+	case e.up:
+		return verified
+	case reached && e.failures <= 1:
+		return lost
+	case e.failures > 0 && (reached || e.met):
+		return failing
+	case e.failures > 0:
+		return unlikely
+	case e.met:
+		return met
+	}
+	return toldOf
+}
+
+// dialAt is when a relay is to be dialled.
+func (e *entry) dialAt() time.Time {
+	if e.up {
+		return e.since.Add(verifyEvery)
+	}
+	return e.due
+}
+
 // due claims relays to be dialled now, while so many others are being dialled, and
-// says when to look again if no dial ends before. First come those that have been
-// met and not tried, then others not tried, then those that failed: descriptors are
-// made up by the thousand more easily than nodes. It forgets what has expired.
+// says when to look again if no dial ends before. They are taken by turn; but now
+// and then the one that has been due for longest comes first, so that none waits
+// for ever for others that somebody goes on making up. It forgets what has expired.
 func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 	next := probeLast
 	if dialling >= maxProbes {
@@ -68,30 +104,28 @@ func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var (
-		now               = d.now()
-		met, fresh, again []*entry
-		expired           bool
-		usable            int
+		now     = d.now()
+		byTurn  [turns][]*entry
+		longest *entry // has been due for longest
+		expired bool
+		usable  int
 	)
 	for id, e := range d.entries {
 		if e.up {
 			usable++
 		}
-		switch {
+		switch at := e.dialAt(); {
 		case e.desc.CheckTime(now) != nil:
 			d.drop(id)
 			expired = true
 		case e.probing || !e.relays():
-		case e.up && now.Before(e.since.Add(verifyEvery)):
-			next = min(next, e.since.Add(verifyEvery).Sub(now))
-		case !e.up && e.due.After(now):
-			next = min(next, e.due.Sub(now))
-		case e.failures > 0:
-			again = few(again, e)
-		case e.met:
-			met = few(met, e)
+		case at.After(now):
+			next = min(next, at.Sub(now))
 		default:
-			fresh = few(fresh, e)
+			byTurn[e.turn()] = few(byTurn[e.turn()], e)
+			if longest == nil || at.Before(longest.dialAt()) {
+				longest = e
+			}
 		}
 	}
 	if expired {
@@ -104,12 +138,22 @@ func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 	if usable >= plenty {
 		limit = 1
 	}
-	var due []*record.Descriptor
-	all := slices.Concat(met, fresh, again)
-	for _, e := range all[:min(max(0, limit-dialling), len(all))] {
-		e.probing = true
-		due = append(due, e.desc)
+	if limit <= dialling || longest == nil {
+		return nil, next
 	}
+	all := slices.Concat(byTurn[:]...)
+	if d.passed >= longestShare {
+		d.passed = 0
+		all = slices.Insert(all, 0, longest)
+	}
+	var due []*record.Descriptor
+	for _, e := range all {
+		if dialling+len(due) < limit && !e.probing {
+			e.probing = true
+			due = append(due, e.desc)
+		}
+	}
+	d.passed += len(due)
 	return due, next
 }
 
@@ -139,9 +183,15 @@ func (d *Directory) probed(desc *record.Descriptor, reached bool) {
 	if reached && !was && d.alone() {
 		d.regained()
 	}
+	if reached && e.missed {
+		e.checked = time.Time{} // what it told meanwhile may have been missed
+	}
 	e.missed = !reached
 	if e.up = reached; reached {
 		e.since = d.now()
+		if !was && e.checked.IsZero() {
+			nudge(d.walk)
+		}
 	} else {
 		e.failures++
 		e.due = d.now().Add(backoff(e.failures))
@@ -159,136 +209,4 @@ func (d *Directory) unprobed(desc *record.Descriptor) {
 		e.probing = false
 	}
 	nudge(d.probe)
-}
-
-const (
-	walkFirst   = 500 * time.Millisecond // between walks at first ...
-	walkLast    = time.Hour              // ... doubling up to this
-	walkGrown   = 200 * time.Millisecond // until a walk after the network grew ...
-	walkGrowing = 30 * time.Second       // ... doubling up to this as long as it goes on growing ...
-	walkCalm    = time.Minute            // ... without a pause of this
-	walkFetches = 8                      // descriptors fetched at once
-
-	// verifyEvery is how long a relay that was reached is believed to be there:
-	// it may have gone in silence.
-	verifyEvery = 20 * time.Minute
-
-	// auditEvery is how old the news of a relay may be before a walk that meets
-	// it asks for newer: relays send some every two hours and 24 minutes or
-	// sooner, and a look-up of each costs a silent node more than all else.
-	auditEvery = 150 * time.Minute
-
-	// missedEvery is the same for a relay that could not be reached where it said.
-	missedEvery = 10 * time.Second
-)
-
-// walkOn walks the table at random, often at first and then hourly, and sooner
-// after the network has grown.
-func (d *Directory) walkOn(ctx context.Context, table Table) {
-	wait, gap := walkFirst, walkGrown
-	var grown time.Time // when it last did
-	next := newAlarm()
-	defer next.off()
-	next.within(0)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.walk:
-			if now := time.Now(); now.Sub(grown) > walkCalm {
-				gap, grown = walkGrown, now
-			} else {
-				grown = now
-			}
-			if next.within(gap) {
-				gap = min(2*gap, walkGrowing)
-			}
-			wait = min(wait, max(8*walkFirst, gap))
-			continue
-		case <-d.rewalk.asked:
-			next.within(0)
-			wait, gap = walkFirst, walkGrown
-			continue
-		case <-next.timer.C:
-			next.off()
-		}
-		walk, stop := d.rewalk.begin(ctx)
-		if d.walkOnce(walk, table) > 0 {
-			wait = walkFirst
-		} else {
-			wait = min(2*wait, walkLast)
-		}
-		stop()
-		next.within(jitter(wait))
-	}
-}
-
-// walkOnce walks once and returns how many descriptors were news. It also asks
-// for those of relays that could not be reached, for they may have moved, and of
-// those not heard of in a while, for their news may have been missed.
-func (d *Directory) walkOnce(ctx context.Context, table Table) int {
-	nodes, err := table.Walk(ctx)
-	if err != nil {
-		return 0
-	}
-	var (
-		wg    sync.WaitGroup
-		news  atomic.Int64
-		slots = make(chan struct{}, walkFetches)
-	)
-	for _, id := range nodes {
-		if d.meet(id) {
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			_, fresh := d.fetch(ctx, table, id)
-			if d.audited(id); fresh {
-				news.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	d.log.Debug("walked through the table", "met", len(nodes), "news", news.Load(), "known", d.Known())
-	return int(news.Load())
-}
-
-// meet notes that a walk has met a node, and reports whether nothing is to be
-// asked about it.
-func (d *Directory) meet(id hashid.NodeID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	e := d.entries[id]
-	now := d.now()
-	if e != nil {
-		e.met = true
-	}
-	if id == d.self || e == nil || e.desc.CheckTime(now) != nil {
-		return id == d.self
-	}
-	if e.missed && e.desc.Flags != 0 {
-		return now.Before(e.checked.Add(missedEvery))
-	}
-	return now.Before(e.checked.Add(auditEvery))
-}
-
-// audited notes that the table has been asked for a node's descriptor.
-func (d *Directory) audited(id hashid.NodeID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e := d.entries[id]; e != nil {
-		e.checked = d.now()
-	}
-}
-
-// fetch looks a node's descriptor up in the table and learns it. It returns nil
-// if there is no valid one, and reports whether it was news.
-func (d *Directory) fetch(ctx context.Context, table Table, id hashid.NodeID) (*record.Descriptor, bool) {
-	raw, err := table.Get(ctx, record.DescriptorKey(id))
-	if err != nil {
-		return nil, false
-	}
-	desc, news, _ := d.learn(raw, true) // valid even when the directory is full
-	return desc, news
 }

@@ -84,7 +84,7 @@ func (p *Publisher) Grown() {
 }
 
 // Renew signs and publishes everything anew, at once: a put that is under way is
-// left, and those that failed do not count.
+// left, unless many were lately, and those that failed do not count.
 func (p *Publisher) Renew() {
 	for _, it := range p.items {
 		it.renew.now()

@@ -16,7 +16,8 @@ import (
 	"chatnt/discovery/record"
 )
 
-// fakePutter notes what is put, and stores it at as many nodes as it is told.
+// fakePutter notes what is put, and stores it at as many nodes as it is told, but
+// nowhere if it is called off.
 type fakePutter struct {
 	mu     sync.Mutex
 	start  time.Time
@@ -28,6 +29,9 @@ type fakePutter struct {
 func (f *fakePutter) Put(ctx context.Context, key string, value []byte) (int, error) {
 	if f.hold != nil {
 		f.hold(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

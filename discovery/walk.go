@@ -1,0 +1,170 @@
+package discovery
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+)
+
+const (
+	walkFirst   = 500 * time.Millisecond // between walks at first ...
+	walkLast    = time.Hour              // ... doubling up to this
+	walkGrown   = 200 * time.Millisecond // until a walk after the network grew ...
+	walkGrowing = 30 * time.Second       // ... doubling up to this as long as it goes on growing ...
+	walkCalm    = time.Minute            // ... without a pause of this
+	walkFetches = 8                      // descriptors fetched at once
+
+	// verifyEvery is how long a relay that was reached is believed to be there:
+	// it may have gone in silence.
+	verifyEvery = 20 * time.Minute
+
+	// auditEvery is how old the news of a relay may be before a walk that meets
+	// it asks for newer: relays send some every two hours and 24 minutes or
+	// sooner, and a look-up of each costs a silent node more than all else.
+	auditEvery = 150 * time.Minute
+
+	// missedEvery is the same for a relay that could not be reached where it said.
+	missedEvery = 10 * time.Second
+)
+
+// walkOn walks the table at random, often at first and then hourly, and sooner
+// after the network has grown.
+func (d *Directory) walkOn(ctx context.Context, table Table) {
+	wait, gap := walkFirst, walkGrown
+	var grown time.Time // when it last did
+	next := newAlarm()
+	defer next.off()
+	next.within(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.walk:
+			now := time.Now()
+			if now.Sub(grown) > walkCalm {
+				gap = walkGrown
+			}
+			grown = now
+			if next.within(gap) {
+				gap = min(2*gap, walkGrowing)
+			}
+			wait = min(wait, max(8*walkFirst, gap))
+			continue
+		case <-d.rewalk.asked:
+			next.within(0)
+			wait, gap = walkFirst, walkGrown
+			continue
+		case <-next.timer.C:
+			next.off()
+		}
+		walk, stop := d.rewalk.begin(ctx)
+		if d.walkOnce(walk, table) > 0 {
+			wait = walkFirst
+		} else {
+			wait = min(2*wait, walkLast)
+		}
+		stop()
+		next.within(jitter(wait))
+	}
+}
+
+// walkOnce walks once and returns how many descriptors were news. It also asks
+// for those of relays that could not be reached, for they may have moved, and of
+// those not heard of in a while, for their news may have been missed; of relays
+// in use whose news was missed, it asks for some that it has not met, too.
+func (d *Directory) walkOnce(ctx context.Context, table Table) int {
+	nodes, err := table.Walk(ctx)
+	if err != nil {
+		return 0
+	}
+	var (
+		wg    sync.WaitGroup
+		news  atomic.Int64
+		slots = make(chan struct{}, walkFetches)
+	)
+	ask := func(id hashid.NodeID) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			_, fresh := d.fetch(ctx, table, id)
+			if fresh {
+				news.Add(1)
+			}
+			if ctx.Err() != nil {
+				d.unasked(id)
+			}
+		})
+	}
+	for _, id := range nodes {
+		if d.meet(id) {
+			ask(id)
+		}
+	}
+	for _, id := range d.unheard(walkFetches) {
+		ask(id)
+	}
+	wg.Wait()
+	d.log.Debug("walked through the table", "met", len(nodes), "news", news.Load(), "known", d.Known())
+	return int(news.Load())
+}
+
+// meet notes that a walk has met a node, and reports whether the table is to be
+// asked for its descriptor, which is left to the caller.
+func (d *Directory) meet(id hashid.NodeID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[id]
+	if e == nil {
+		return id != d.self
+	}
+	e.met = true
+	now, every := d.now(), auditEvery
+	if e.missed && e.desc.Flags != 0 {
+		every = missedEvery
+	}
+	if now.Before(e.checked.Add(every)) && e.desc.CheckTime(now) == nil {
+		return false
+	}
+	e.checked = now
+	return true
+}
+
+// unheard returns up to n relays in use whose news may have been missed, to ask
+// the table for their descriptors.
+func (d *Directory) unheard(n int) []hashid.NodeID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var ids []hashid.NodeID
+	for id, e := range d.entries {
+		if e.up && e.checked.IsZero() && len(ids) < n {
+			e.checked = d.now()
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// unasked notes that the table has not answered about a node because the walk was
+// called off, which says nothing about its descriptor.
+func (d *Directory) unasked(id hashid.NodeID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.entries[id]; e != nil {
+		e.checked = time.Time{}
+	}
+}
+
+// fetch looks a node's descriptor up in the table and learns it. It returns nil
+// if there is no valid one, and reports whether it was news.
+func (d *Directory) fetch(ctx context.Context, table Table, id hashid.NodeID) (*record.Descriptor, bool) {
+	raw, err := table.Get(ctx, record.DescriptorKey(id))
+	if err != nil {
+		return nil, false
+	}
+	desc, news, _ := d.learn(raw, true) // valid even when the directory is full
+	return desc, news
+}
