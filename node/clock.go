@@ -28,20 +28,21 @@ const (
 	clockFirst = 2 * time.Second // ... and while few answer, doubling up to clockEvery
 
 	// clockOff is from where on a clock is off: five minutes do no harm
-	// (record.ClockSkew), and an answer is good to half a minute.
-	clockOff = 5*time.Minute + clockUnit/2
+	// (record.ClockSkew), and an answer is good to half a minute and its noise.
+	clockOff = 5*time.Minute + clockUnit/2 + 2*clockNoise
 
-	// Answers to one peer: so many at once, and then one in so long.
+	// Answers to one peer: so many at once, and then one in so long. Nobody whose
+	// clock is off needs more (clockWrong).
 	clockBurst  = 6
-	clockPause  = 10 * time.Second
+	clockPause  = clockWrong
 	clockAskers = 1024 // peers remembered for that
 )
 
 // clocks compares this node's clock with those of its neighbours. Records do not
 // come into it: to a node whose clock is hours off none is valid, and it would
 // never learn why it stays alone. What the neighbours say is taken in whole minutes
-// and by majority, so that fewer than half of those asked can neither
-// raise an alarm nor hide one.
+// and by majority, so that fewer than half of those that answer can
+// neither raise an alarm nor hide one.
 //
 // Nobody asks more often than it must: when a neighbour is there to be asked,
 // hourly, and after the clock jumped.
@@ -204,12 +205,15 @@ func (c *clocks) answer(s libp2pnetwork.Stream) {
 		_ = s.Reset()
 		return
 	}
-	if _, err := s.Write(appendClock(nil, c.now())); err != nil {
+	if _, err := s.Write(c.reading()); err != nil {
 		_ = s.Reset()
 		return
 	}
 	_ = s.Close() // the answer is out
 }
+
+// reading is what to answer now.
+func (c *clocks) reading() []byte { return appendClock(nil, c.now().Add(noise())) }
 
 func (c *clocks) mayAsk(p peer.ID) bool {
 	c.mu.Lock()
@@ -248,11 +252,29 @@ func majority(offs []time.Duration) time.Duration {
 // Seconds would tell too much: clocks drift each in its own way, with the heat of
 // the machine, so that a fine one tells machines apart and how busy they are
 // (Murdoch, "Hot or Not: Revealing Hidden Services by Their Clock Skew", CCS 2006).
+// Whole minutes alone do not hide them: who asks around the turn of the minute
+// has it to some milliseconds after a dozen questions. So each answer is read from
+// a clock that is off by another random amount, rarely by much, for where the
+// amounts ended sharply there would be a turn again. That makes it dear and not
+// impossible: many answers average out. At one a minute (clockPause) a neighbour
+// has a second after some 150 answers, and a hundredth in three years; a thousand
+// neighbours have that in a day. (The sequence of a descriptor, too, tells the
+// second that it was signed in, once in two hours.)
 const (
 	clockFrame = 8
 	clockUnit  = time.Minute
-	maxMinutes = 1 << 32 // in the year 10136: whatever is added to it is still a date
+	clockNoise = 10 * time.Second // the standard deviation; twice as much at most
+	maxMinutes = 1 << 32          // in the year 10136: whatever is added to it is still a date
 )
+
+// noise is what to add to the clock for one answer.
+func noise() time.Duration {
+	for {
+		if x := rand.NormFloat64(); x >= -2 && x <= 2 { //nolint:gosec // seeded by the system, and no key
+			return time.Duration(x * float64(clockNoise))
+		}
+	}
+}
 
 var errClock = errors.New("this is no clock's reading")
 

@@ -33,7 +33,6 @@ import (
 // What one node may use of its machine. The library's own limits grow with the
 // machine, to gigabytes.
 const (
-	hostMemory  = 192 << 20
 	hostFDs     = 1024
 	hostConns   = 512 // in all, more than the manager lets stay: others come and go
 	connsAtOnce = 128 // connections being opened
@@ -43,14 +42,14 @@ const (
 	connsGrace  = 30 * time.Second
 	dialTimeout = 5 * time.Second
 
-	acceptBacklog = 64 // streams that one connection may open before this node takes them
+	// keepAlive is how often a silent connection is tried, from both ends: at the
+	// library's half a minute this is a third of what a silent node sends.
+	keepAlive = time.Minute
 
 	// streamsOfOne is how many streams one node may have open to this one at a
-	// time. It uses a handful. The library's limit, 256 or more, is above what it
-	// grants to all streams together that have not said what they are for, 128: a
-	// single node that opened streams and said nothing could keep all others from
-	// opening any. With this one, those of all nodes may add up as they like.
-	streamsOfOne = 32
+	// time. One that has just joined a small network needs the most, for its
+	// look-ups: 14 were seen. It bounds memory, too: see newResources.
+	streamsOfOne = 24
 )
 
 // newHost makes the libp2p host of a profile's node, to listen on listen later: TLS 1.3
@@ -101,26 +100,40 @@ func newHost(p *Profile, bans *dht.Bans, listen []multiaddr.Multiaddr) (host.Hos
 // its other end may send that nobody here reads: the library's grows to 16 MiB,
 // for bulk data over long distances; the least it allows is 64 of our frames.
 // Nobody needs the round trip time that windows would grow by, so it is not
-// measured: the keep-alive alone, once in half a minute, tells whether a
-// connection is dead.
+// measured: the keep-alive alone, once a minute, tells whether a
+// connection is dead. A stream too many is refused, and its connection stays.
 func muxer() *yamux.Transport {
 	m := *yamux.DefaultTransport
 	m.MaxStreamWindowSize = m.InitialStreamWindowSize // 256 KiB
-	m.AcceptBacklog = acceptBacklog
+	m.MaxIncomingStreams = streamsOfOne
+	m.AcceptBacklog = streamsOfOne
 	m.MeasureRTTInterval = 24 * time.Hour
+	m.KeepAliveInterval = keepAlive
 	return &m
 }
 
 // beyondThisMachine reports whether others than this machine can reach an address.
 func beyondThisMachine(a multiaddr.Multiaddr) bool { return !manet.IsIPLoopback(a) }
 
-// newResources bounds what other nodes may use of this one. The library's limits
-// for nodes that share an address, eight connections and one in five seconds,
-// would keep out most of an office or a family behind one router; on a private
-// network the key decides who may come, so there is none but the limit in all.
+// newResources bounds what other nodes may use of this one: how many connections
+// there are, and streams of one node. The library bounds, besides, what the streams
+// of all nodes use together, so that a few can take it from everyone else:
+//
+//   - Of streams that have not said what they are for it allows 128.
+//   - Of memory it counts a whole window for each stream before a byte has come
+//     (muxer), and where there is none left, breaks the connection: forty neighbours
+//     that opened streams and said nothing had those of all others broken. Bounded
+//     instead is what a connection can hold, 6 MiB, a window for each of streamsOfOne
+//     streams. A window holds what was sent and not read, and nobody here leaves
+//     a stream unread for more than seconds, but for the one with packets: others
+//     would have to send it all again and again.
+//   - A connection over QUIC has one window for all its streams, of 768 KiB. The
+//     library would let it grow to 15 MiB while there is memory; here it stays.
+//
+// Its limits for nodes that share an address, eight connections and one in five
+// seconds, would keep out most of an office or a family behind one router; on a
+// private network the key decides who may come, so there is none but the limit in all.
 func newResources(public bool) (libp2pnetwork.ResourceManager, error) {
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
 	opts := []rcmgr.Option{
 		rcmgr.WithMetricsDisabled(), // nobody reads them
 		rcmgr.WithLimitPerSubnet(
@@ -144,19 +157,16 @@ func newResources(public bool) (libp2pnetwork.ResourceManager, error) {
 			rcmgr.WithConnRateLimiters(&rate.Limiter{}),
 		}
 	}
+	all := rcmgr.ResourceLimits{Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited, StreamsOutbound: rcmgr.Unlimited, Memory: rcmgr.Unlimited64}
+	system, opening, one := all, all, all
+	system.Conns, system.ConnsInbound, system.ConnsOutbound, system.FD = hostConns, hostConns, hostConns, hostFDs
+	opening.Conns, opening.ConnsInbound, opening.ConnsOutbound, opening.FD = connsAtOnce, connsAtOnce, connsAtOnce, hostFDs/4
+	one.StreamsInbound = streamsOfOne
 	limits := rcmgr.PartialLimitConfig{
-		System: rcmgr.ResourceLimits{
-			Conns: hostConns, ConnsInbound: hostConns, ConnsOutbound: hostConns,
-			Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited,
-		},
-		Transient: rcmgr.ResourceLimits{
-			Conns: connsAtOnce, ConnsInbound: connsAtOnce, ConnsOutbound: connsAtOnce,
-			Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited,
-		},
-		PeerDefault:     rcmgr.ResourceLimits{StreamsInbound: streamsOfOne},
-		ProtocolDefault: rcmgr.ResourceLimits{Streams: rcmgr.Unlimited, StreamsInbound: rcmgr.Unlimited},
+		System: system, Transient: opening, PeerDefault: one, ServiceDefault: all, ProtocolDefault: all,
+		Conn: rcmgr.ResourceLimits{Memory: rcmgr.BlockAllLimit64}, // by which QUIC's windows would grow
 	}
-	fixed := limits.Build(scaling.Scale(hostMemory, hostFDs))
+	fixed := limits.Build(rcmgr.DefaultLimits.Scale(0, hostFDs))
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(fixed), opts...)
 }
 

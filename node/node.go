@@ -29,7 +29,7 @@ import (
 
 const (
 	descriptorEvery = 2 * time.Hour // a fresh descriptor, with the onion keys of the next hours
-	keyRecordEvery  = time.Hour     // half of all nodes leave within two hours: records must be put again
+	keyRecordEvery  = 2 * time.Hour // half of all nodes leave within two hours: of twenty copies ten are left then
 	cacheEvery      = time.Minute   // known relays are stored for the next start
 	cachedRelays    = 64
 	farewell        = 500 * time.Millisecond // for telling others that this node leaves
@@ -268,13 +268,8 @@ func (n *Node) close() {
 // grown, that this node's addresses have changed and that a neighbour has come or gone,
 // and stores known relays.
 func (n *Node) tend(ctx context.Context) {
-	changed := make(chan peer.ID, connsHigh) // with a connection more, or less
-	notice := func(_ libp2pnetwork.Network, c libp2pnetwork.Conn) {
-		select {
-		case changed <- c.RemotePeer():
-		default:
-		}
-	}
+	changed := newChanges()
+	notice := func(_ libp2pnetwork.Network, c libp2pnetwork.Conn) { changed.note(c.RemotePeer()) }
 	notify := &libp2pnetwork.NotifyBundle{ConnectedF: notice, DisconnectedF: notice}
 	n.host.Network().Notify(notify)
 	defer n.host.Network().StopNotify(notify)
@@ -297,8 +292,10 @@ func (n *Node) tend(ctx context.Context) {
 			n.clocks.grown()
 		case <-moved.Out():
 			n.renewIfMoved()
-		case p := <-changed:
-			n.metOrLost(p)
+		case <-changed.some:
+			for p := range changed.take() {
+				n.metOrLost(p)
+			}
 		case <-save.C:
 			n.saveRelays()
 		}

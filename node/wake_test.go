@@ -1,46 +1,54 @@
 package node
 
 import (
-	"net/netip"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 func TestPulse(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
+	type beat struct{ wall, mono time.Duration } // from one to the next
+	steady := beat{watchEvery, watchEvery}
 	for name, test := range map[string]struct {
-		beats []time.Duration // between two readings
-		want  []time.Duration // jumps of at least jumpAfter
+		beats []beat
+		over  int // how often the node starts over ...
+		slept int // ... and takes its connections for dead
 	}{
-		"nothing":           {[]time.Duration{watchEvery, watchEvery, watchEvery}, nil},
-		"a busy machine":    {[]time.Duration{5 * time.Second, 0, 20 * time.Second, watchEvery}, nil},
-		"three hours":       {[]time.Duration{watchEvery, 3*time.Hour + watchEvery, watchEvery}, []time.Duration{3 * time.Hour}},
-		"twice":             {[]time.Duration{time.Minute, watchEvery, time.Minute}, []time.Duration{59 * time.Second, 59 * time.Second}},
-		"set back":          {[]time.Duration{watchEvery, -3*time.Hour + watchEvery, watchEvery}, []time.Duration{-3 * time.Hour}},
-		"set back a little": {[]time.Duration{watchEvery, -5 * time.Second}, nil},
+		"nothing":             {[]beat{steady, steady, steady}, 0, 0},
+		"a busy machine":      {[]beat{{5 * time.Second, 5 * time.Second}, {}, {20 * time.Second, 20 * time.Second}, steady}, 0, 0},
+		"three hours' sleep":  {[]beat{steady, {3 * time.Hour, watchEvery}, steady}, 1, 1},
+		"stopped twice":       {[]beat{{time.Minute, time.Minute}, steady, {time.Minute, time.Minute}}, 2, 2},
+		"stopped and set":     {[]beat{{watchEvery, time.Minute}, steady}, 1, 1},
+		"set back by hours":   {[]beat{steady, {-3 * time.Hour, watchEvery}, steady}, 1, 0},
+		"set back a little":   {[]beat{steady, {-5 * time.Second, watchEvery}}, 0, 0},
+		"set ahead by 40 s":   {[]beat{steady, {40 * time.Second, watchEvery}}, 1, 0},
+		"set ahead by 3 days": {[]beat{steady, {72 * time.Hour, watchEvery}}, 1, 1}, // as if it had slept
 	} {
-		var (
-			p    pulse
-			got  []time.Duration
-			wall = start
-		)
-		if jump := p.beat(wall); jump != 0 {
-			t.Errorf("%s: the first reading is a jump of %v", name, jump)
+		var p pulse
+		wall, mono := start, start
+		if jump, stopped := p.beat(wall, mono); jump != 0 || stopped != 0 {
+			t.Errorf("%s: the first reading is a jump of %v, %v", name, jump, stopped)
 		}
-		for _, d := range test.beats {
-			wall = wall.Add(d)
-			if jump := p.beat(wall); jump.Abs() >= jumpAfter {
-				got = append(got, jump)
+		over, dead := 0, 0
+		for _, b := range test.beats {
+			wall, mono = wall.Add(b.wall), mono.Add(b.mono)
+			jump, stopped := p.beat(wall, mono)
+			if jump.Abs() >= jumpAfter || stopped >= jumpAfter {
+				over++
+			}
+			if slept(jump, stopped) {
+				dead++
 			}
 		}
-		if len(got) != len(test.want) {
-			t.Errorf("%s: jumps %v, want %v", name, got, test.want)
-			continue
-		}
-		for i := range got {
-			if got[i] != test.want[i] {
-				t.Errorf("%s: jumps %v, want %v", name, got, test.want)
-			}
+		if over != test.over || dead != test.slept {
+			t.Errorf("%s: starts over %d times, %d with dead connections; want %d, %d", name, over, dead, test.over, test.slept)
 		}
 	}
 }
@@ -49,61 +57,123 @@ func TestPulse(t *testing.T) {
 func TestPulseReadsTheWallClock(t *testing.T) {
 	var p pulse
 	now := time.Now()
-	p.beat(now)
-	if jump := p.beat(time.Unix(now.Unix()+3600, 0)); jump < 59*time.Minute {
-		t.Errorf("an hour by the wall is a jump of %v", jump)
+	p.beat(now, now)
+	if jump, stopped := p.beat(time.Unix(now.Unix()+3600, 0), now.Add(watchEvery)); jump < 59*time.Minute || stopped != 0 {
+		t.Errorf("an hour by the wall is a jump of %v, stopped for %v", jump, stopped)
 	}
 }
 
-func TestInterfaces(t *testing.T) {
-	list := func(texts ...string) []netip.Addr {
-		var all []netip.Addr
-		for _, s := range texts {
-			all = append(all, netip.MustParseAddr(s))
+// Of changes that do not end some are acted on, less and less often, and the last
+// one always.
+func TestPace(t *testing.T) {
+	var (
+		p     pace
+		acted []int // seconds
+		moved bool
+	)
+	at := func(second int) time.Time { return time.Unix(1_800_000_000+int64(second), 0) }
+	const flaps, quiet = 300, 600
+	for second := range quiet + flaps {
+		if second < flaps || second == quiet || second == quiet+1 {
+			moved = true
+			p.changed(at(second))
 		}
-		return all
+		if moved && p.due(at(second)) {
+			moved = false
+			acted = append(acted, second)
+		}
 	}
-	var i interfaces
-	for _, step := range []struct {
-		now        []netip.Addr
-		came, gone bool
+	want := []int{0, 1, 3, 7, 15, 31, 63, 123, 183, 243, 303, quiet, quiet + 1}
+	if !slices.Equal(acted, want) {
+		t.Errorf("acted on in seconds %v, want %v", acted, want)
+	}
+}
+
+// A node whose clock is set back, or ahead by as much as clocks go wrong, starts over
+// and keeps its connections; one that has slept for hours takes them for dead.
+func TestConnectionsWhenTheClockJumps(t *testing.T) {
+	for name, test := range map[string]struct {
+		by    time.Duration
+		stays bool
 	}{
-		{list("127.0.0.1", "10.0.0.3"), false, false}, // the first look
-		{list("10.0.0.3", "127.0.0.1"), false, false},
-		{list("127.0.0.1", "10.0.0.3", "fd00::1"), true, false},
-		{list("127.0.0.1", "fd00::1"), false, true},
-		{list("127.0.0.1", "fd00::1", "10.0.0.4"), true, false},
-		{list("127.0.0.1", "10.0.0.5"), true, true},
+		"set back":  {-40 * time.Second, true},
+		"set ahead": {40 * time.Second, true},
+		"slept":     {3 * time.Hour, false},
 	} {
-		if came, gone := i.set(step.now); came != step.came || gone != step.gone {
-			t.Errorf("%v: came %v, gone %v", step.now, came, gone)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var off atomic.Int64
+			over := make(chan int, 8)
+			n, err := New(Config{
+				Profile: testProfile(t), Listen: []string{"/ip4/127.0.0.1/tcp/0"},
+				Now: func() time.Time { return time.Now().Add(time.Duration(off.Load())) },
+				Log: slog.New(listener{over}),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- n.Run(ctx) }()
+			defer func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}()
+			other := testHost(t, n.profile.Network(), "/ip4/127.0.0.1/tcp/0")
+			if err := n.host.Connect(ctx, peer.AddrInfo{ID: other.ID(), Addrs: other.Addrs()}); err != nil {
+				t.Fatal(err)
+			}
+			conn := n.host.Network().ConnsToPeer(other.ID())[0]
+			closes := -1
+			for range 10 { // the watch may not have begun the first time
+				off.Add(int64(test.by))
+				select {
+				case closes = <-over:
+				case <-time.After(2 * watchEvery):
+					continue
+				}
+				break
+			}
+			if test.stays {
+				if closes != 0 {
+					t.Errorf("it starts over and closes %d connections", closes)
+				}
+				return
+			}
+			if closes < 1 {
+				t.Fatalf("it starts over and closes %d connections", closes)
+			}
+			for deadline := time.Now().Add(5 * time.Second); !conn.IsClosed(); <-time.After(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the connection stays")
+				}
+			}
+		})
+	}
+}
+
+// listener is a log that tells when the node starts over, and how many connections
+// it closes.
+type listener struct{ over chan<- int }
+
+func (listener) Enabled(context.Context, slog.Level) bool { return true }
+func (l listener) WithAttrs([]slog.Attr) slog.Handler     { return l }
+func (l listener) WithGroup(string) slog.Handler          { return l }
+
+func (l listener) Handle(_ context.Context, r slog.Record) error {
+	if !strings.HasSuffix(r.Message, "starting over") {
+		return nil
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "connections" {
+			select {
+			case l.over <- int(a.Value.Int64()):
+			default: // nobody listens any more
+			}
 		}
-	}
-	for a, want := range map[string]struct{ has, stale bool }{
-		"/ip4/10.0.0.5/tcp/1":         {true, false},
-		"/ip4/10.0.0.3/tcp/1":         {false, true},
-		"/ip6/fd00::1/tcp/1":          {false, true},
-		"/ip4/1.2.3.4/tcp/1":          {false, false}, // as others see this machine
-		"/ip4/127.0.0.1/tcp/1":        {true, false},
-		"/ip4/0.0.0.0/udp/1/quic-v1":  {false, false},
-		"/ip4/10.0.0.5/udp/1/quic-v1": {true, false},
-	} {
-		m := addrs(t, a)[0]
-		if got := i.has(m); got != want.has {
-			t.Errorf("has(%s) = %v", a, got)
-		}
-		if got := i.stale(m); got != want.stale {
-			t.Errorf("stale(%s) = %v", a, got)
-		}
-	}
-	i.set(list("10.0.0.3"))
-	if i.stale(addrs(t, "/ip4/10.0.0.3/tcp/1")[0]) {
-		t.Error("an address that came back is stale")
-	}
-	for n := range byte(200) {
-		i.set([]netip.Addr{netip.AddrFrom4([4]byte{10, 1, 1, n})})
-	}
-	if len(i.once) > maxOnce {
-		t.Errorf("%d addresses of before are remembered", len(i.once))
-	}
+		return true
+	})
+	return nil
 }
