@@ -14,8 +14,9 @@ import (
 // honestTable reaches a few relays and no other.
 type honestTable struct{ there map[hashid.NodeID]bool }
 
-func (h honestTable) Walk(context.Context) ([]hashid.NodeID, error)  { return nil, errFake }
-func (h honestTable) Get(context.Context, ...string) ([]byte, error) { return nil, errFake }
+func (h honestTable) Walk(context.Context) ([]hashid.NodeID, error)      { return nil, errFake }
+func (h honestTable) Get(context.Context, ...string) ([]byte, error)     { return nil, errFake }
+func (h honestTable) Ask(context.Context, hashid.NodeID) ([]byte, error) { return nil, errFake }
 func (h honestTable) Dial(_ context.Context, desc *record.Descriptor) error {
 	if h.there[desc.ID()] {
 		return nil

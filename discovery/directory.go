@@ -58,6 +58,7 @@ func (e *ShortageError) Error() string {
 type Table interface {
 	Walk(ctx context.Context) ([]hashid.NodeID, error)
 	Get(ctx context.Context, keys ...string) ([]byte, error)
+	Ask(ctx context.Context, id hashid.NodeID) ([]byte, error) // a connected node, for its own descriptor
 	Dial(ctx context.Context, desc *record.Descriptor) error
 }
 

@@ -46,6 +46,8 @@ func newFakeTable() *fakeTable {
 	}
 }
 
+func (f *fakeTable) Ask(context.Context, hashid.NodeID) ([]byte, error) { return nil, errFake }
+
 func (f *fakeTable) Walk(context.Context) ([]hashid.NodeID, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -49,6 +49,7 @@ func (s *slowTable) Get(_ context.Context, keys ...string) ([]byte, error) {
 	return nil, errFake
 }
 
+func (s *slowTable) Ask(context.Context, hashid.NodeID) ([]byte, error) { return nil, errFake }
 func (s *slowTable) Dial(ctx context.Context, desc *record.Descriptor) error {
 	s.mu.Lock()
 	s.dialed++

@@ -62,7 +62,7 @@ func (d *Directory) walkOn(ctx context.Context, table Table) {
 			next.off()
 		}
 		walk, stop := d.rewalk.begin(ctx)
-		if d.walkOnce(walk, table) > 0 {
+		if d.walkOnce(walk, table) > 0 && len(d.Usable()) < plenty {
 			wait = walkFirst
 		} else {
 			wait = min(2*wait, walkLast)
@@ -90,8 +90,7 @@ func (d *Directory) walkOnce(ctx context.Context, table Table) int {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			_, fresh := d.fetch(ctx, table, id)
-			if fresh {
+			if d.hear(ctx, table, id) {
 				news.Add(1)
 			}
 			if ctx.Err() != nil {
@@ -156,6 +155,17 @@ func (d *Directory) unasked(id hashid.NodeID) {
 	if e := d.entries[id]; e != nil {
 		e.checked = time.Time{}
 	}
+}
+
+// hear learns a node's descriptor from the node itself, if it is connected, or else
+// from the table, and reports whether it was news.
+func (d *Directory) hear(ctx context.Context, table Table, id hashid.NodeID) bool {
+	if raw, err := table.Ask(ctx, id); err == nil {
+		_, news, _ := d.learn(raw, true)
+		return news
+	}
+	_, news := d.fetch(ctx, table, id)
+	return news
 }
 
 // fetch looks a node's descriptor up in the table and learns it. It returns nil

@@ -36,7 +36,7 @@ import (
 // How often a node renews its records, as package node has it.
 const (
 	steadyDescriptor = 2 * time.Hour
-	steadyKeyRecord  = time.Hour
+	steadyKeyRecord  = 2 * time.Hour
 )
 
 // inhabitant is somebody who lives in a simulated network: what stays when the
