@@ -51,6 +51,10 @@ type testNode struct {
 // The hash table of the network, for discovery.
 func (n *net) Walk(context.Context) ([]hashid.NodeID, error) { return nil, nil }
 
+func (n *net) Ask(context.Context, hashid.NodeID) ([]byte, error) {
+	return nil, errors.New("not found")
+}
+
 func (n *net) Get(_ context.Context, keys ...string) ([]byte, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
