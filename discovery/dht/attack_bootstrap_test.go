@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/libp2p/go-libp2p"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -140,20 +142,48 @@ func TestHostileBootstrapPeer(t *testing.T) {
 }
 
 // The honest bootstrap peers are away when a node starts, and the hostile one
-// fills its table with accomplices. Once they are back, it meets them.
-func TestAccompliceFillTheTableFirst(t *testing.T) {
+// fills with accomplices the bucket that they belong to. Once they are back, the
+// node meets them, and they get a place.
+func TestAccomplicesFillTheTableFirst(t *testing.T) {
 	t.Parallel()
 	var w world
-	late := newHost(t, new(Bans), libp2p.NoListenAddrs)
+	own := grind(t, place{}, 1, 1)[0]
+	at := placeOf(idOf(t, own))
+	across := func() crypto.PrivKey { // in the half of the key space where the node is not
+		for {
+			if key := grind(t, place{}, 1, 1)[0]; prefix(at, placeOf(idOf(t, key))) == 0 {
+				return key
+			}
+		}
+	}
+	var keys []crypto.PrivKey
+	for range bucketSize {
+		keys = append(keys, across())
+	}
+	g := newGang(t, keys)
+	late := newHost(t, new(Bans), libp2p.NoListenAddrs, libp2p.Identity(across()))
 	addr := nowhere(t)
-	g := newGang(t, grind(t, place{}, 100, smallTable+4))
 	known := []peer.AddrInfo{g.infos[0], {ID: late.ID(), Addrs: []multiaddr.Multiaddr{addr}}}
 	bans := new(Bans)
-	joiner := w.startOn(t, newHost(t, bans, loopback), bans, func() []peer.AddrInfo { return known })
-	until(t, "the table is full of accomplices", func() bool { return joiner.Size() >= smallTable })
+	joiner := w.startOn(t, newHost(t, bans, loopback, libp2p.Identity(own)), bans, func() []peer.AddrInfo { return slices.Clone(known) })
+	table := joiner.kad.RoutingTable()
+	until(t, "the bucket is full of accomplices", func() bool {
+		_, _ = joiner.Walk(t.Context()) // it meets more of them
+		return table.NPeersForCpl(0) == bucketSize
+	})
 	if err := late.Network().Listen(addr); err != nil {
 		t.Fatal(err)
 	}
 	honest := w.startOn(t, late, new(Bans), func() []peer.AddrInfo { return nil })
-	until(t, "they have met", func() bool { return joiner.kad.RoutingTable().Find(honest.host.ID()) != "" })
+	until(t, "both known nodes are in the table", func() bool {
+		return table.Find(honest.host.ID()) != "" && table.Find(g.infos[0].ID) != ""
+	})
+	r := w.relay(t)
+	value := r.sign(0)
+	if err := honest.store.keep(r.dhtKey(), value); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := joiner.Get(t.Context(), r.dhtKey()); err != nil || !bytes.Equal(got, value) {
+		t.Errorf("what the honest node holds is not found: %v", err)
+	}
 }

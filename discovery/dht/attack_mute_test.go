@@ -87,7 +87,7 @@ func hush(t *testing.T, size, share int) {
 		put(2*i+1, r)
 	}
 	nobody := w.relay(t).dhtKey()
-	for i, n := range honest[:min(len(honest), 16)] {
+	for i, n := range honest[:min(len(honest), count(8, 30))] {
 		for _, r := range made {
 			began := time.Now()
 			got, err := n.Get(t.Context(), r.dhtKey())

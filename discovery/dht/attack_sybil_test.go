@@ -40,7 +40,7 @@ func surround(t *testing.T, honest, sybils int) {
 	}
 	g.approach(t, nodes, 12)
 
-	owner, readers := nodes[0], nodes[1:]
+	owner, readers := nodes[0], nodes[1:min(len(nodes), count(11, 60))]
 	for range sizesKept {
 		if _, err := owner.Walk(t.Context()); err != nil {
 			t.Fatal(err)

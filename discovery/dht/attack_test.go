@@ -95,6 +95,16 @@ func peerOf(t *testing.T, pub ed25519.PublicKey) peer.ID {
 	return id
 }
 
+// idOf returns the peer id of a private key.
+func idOf(t *testing.T, key crypto.PrivKey) peer.ID {
+	t.Helper()
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 // gang is a set of hostile hosts that name only each other.
 type gang struct {
 	hosts []host.Host

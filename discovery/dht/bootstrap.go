@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 )
 
@@ -15,7 +16,6 @@ const (
 	bootstrapAlone = 3 * time.Second        // ... up to this while there is no contact
 	bootstrapLast  = 30 * time.Second       // ... and up to this while there is
 	smallTable     = 16                     // below this, known peers are dialled even so: two islands must meet
-	anchors        = 3                      // of the peers known from before that are kept in contact, however full the table
 )
 
 // Retry makes contact anew at once, whatever was tried in vain a moment ago: this
@@ -35,10 +35,12 @@ func (d *DHT) Retry() {
 
 // bootstrap keeps the node connected until ctx ends: while its table is small, or
 // nobody in it is connected, it dials known peers and asks those in the table for
-// more, often after contact was made or lost and then ever more rarely. With a
-// full table it goes on to dial known peers until enough of them are connected.
+// more, often after contact was made or lost and while the table grows, and then
+// ever more rarely. With a full table it goes on to dial known peers until enough
+// of them are connected and in it.
 func (d *DHT) bootstrap(ctx context.Context) {
 	wait, alone, asked := bootstrapFirst, true, false
+	most := 0 // in the table, since contact was made
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	check := time.NewTicker(bootstrapAlone) // whether contact was lost
@@ -55,15 +57,18 @@ func (d *DHT) bootstrap(ctx context.Context) {
 			}
 		case <-timer.C:
 		}
-		if asked || d.Size() < smallTable || d.alone() {
+		if more := asked || d.Size() < smallTable || d.alone(); more {
 			asked = false
-			d.meet(ctx, true)
-		} else if !d.anchored() {
+			d.meet(ctx, more)
+		} else if here, seated := d.anchored(d.known()); !here || !seated {
 			d.meet(ctx, false)
 		}
-		switch now := d.alone(); {
+		now, size := d.alone(), d.Size()
+		switch {
 		case now != alone:
-			wait, alone = bootstrapFirst, now
+			wait, alone, most = bootstrapFirst, now, size
+		case most < size && size < smallTable:
+			wait, most = bootstrapFirst, size
 		case alone:
 			wait = min(2*wait, bootstrapAlone)
 		default:
@@ -73,22 +78,6 @@ func (d *DHT) bootstrap(ctx context.Context) {
 	}
 }
 
-// anchored reports whether enough of the peers known from before are connected.
-// One of them may be hostile and have filled the table with its accomplices
-// while the others could not be reached.
-func (d *DHT) anchored() bool {
-	known, here := 0, 0
-	for _, info := range d.cfg.Bootstrap() {
-		if info.ID == d.cfg.Host.ID() {
-			continue
-		}
-		if known++; connected(d.cfg.Host, info.ID) {
-			here++
-		}
-	}
-	return here >= min(known, anchors)
-}
-
 // meet dials known peers and may ask for more, until that is done or Retry asks
 // for it to begin again: what was under way then may wait for answers in vain.
 func (d *DHT) meet(ctx context.Context, more bool) {
@@ -96,13 +85,17 @@ func (d *DHT) meet(ctx context.Context, more bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.dialKnown(ctx)
+		known := d.known()
+		if here, _ := d.anchored(known); more || !here {
+			d.dialKnown(ctx, known)
+		}
 		if d.Size() == 0 {
 			d.readmit(ctx)
 		}
 		if more {
 			d.refresh(ctx)
 		}
+		d.seat(ctx, known)
 	}()
 	select {
 	case <-done:
@@ -120,15 +113,11 @@ func (d *DHT) meet(ctx context.Context, more bool) {
 func (d *DHT) alone() bool { return d.Size() == 0 || len(d.cfg.Host.Network().Peers()) == 0 }
 
 // dialKnown connects to some of the peers known from before that are not connected.
-func (d *DHT) dialKnown(ctx context.Context) {
-	known := d.cfg.Bootstrap()
-	rand.Shuffle(len(known), func(i, j int) { //nolint:gosec // seeded by the system: whom to ask first
-		known[i], known[j] = known[j], known[i]
-	})
+func (d *DHT) dialKnown(ctx context.Context, known []peer.AddrInfo) {
 	var wg sync.WaitGroup
 	dialled := 0
 	for _, info := range known {
-		if info.ID == d.cfg.Host.ID() || connected(d.cfg.Host, info.ID) {
+		if connected(d.cfg.Host, info.ID) {
 			continue
 		}
 		if dialled++; dialled > bootstrapPeers {
@@ -143,15 +132,15 @@ func (d *DHT) dialKnown(ctx context.Context) {
 	wg.Wait()
 }
 
-// refresh fills the routing table by looking up keys across the key space.
+// refresh fills the routing table by looking up this node's own place, as a node
+// does that joins (Kademlia, section 2.3), and a random one. The library's own
+// refresh looks up one for each bucket, which a hundred nodes that start together
+// pay for in minutes.
 func (d *DHT) refresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	select {
-	case err := <-d.kad.RefreshRoutingTable():
-		if err != nil {
-			d.cfg.Log.Debug("the routing table was not refreshed in full", "error", err)
-		}
-	case <-ctx.Done():
-	}
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = d.nearest(ctx, string(d.cfg.Host.ID())) })
+	wg.Go(func() { _, _ = d.walk(ctx) })
+	wg.Wait()
 }

@@ -12,13 +12,15 @@ const (
 	sizesNeeded = 4             // for a first suspicion
 	placesKept  = 16            // keys of records that this node put
 	placeLife   = 4 * time.Hour // for which the news of one counts: its record is put again sooner
+	watchPause  = time.Minute   // between two looks into suspicious places, which cost a dozen look-ups
 )
 
 // crowds watches how dense nodes stand where this node's records are kept. What
 // it needs comes from look-ups that are made anyway: those of puts, and random
-// ones for the size of the network. Only where that looks wrong, random look-ups
-// are made on purpose: the network may simply have grown. It is safe for
-// concurrent use.
+// ones for the size of the network. Only where that looks wrong, look-ups of both
+// kinds are made on purpose, one after the other: the network may simply have grown
+// since the first ones, or have shrunk since the second. It is safe for concurrent
+// use.
 type crowds struct {
 	now     func() time.Time // monotonic
 	suspect chan struct{}    // capacity 1: there is a place to look into
@@ -32,7 +34,7 @@ type crowds struct {
 type crowd struct {
 	far     []float64 // of its latest look-up
 	at      time.Time
-	settled bool // that look-up was judged by an estimate made for it
+	settled bool // that look-up was judged by estimates made at about the same time
 	alarm   bool
 }
 
@@ -89,6 +91,32 @@ func (c *crowds) judge() {
 	}
 }
 
+// suspicious returns the keys of the places that want looking into.
+func (c *crowds) suspicious() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.sizes) < sizesNeeded {
+		return nil
+	}
+	var keys []string
+	size := median(c.sizes)
+	for key, p := range c.places {
+		if !p.settled && crowded(p.far, size) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// look takes in another look-up of a place; one that found too few says nothing.
+func (c *crowds) look(key string, far []float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.places[key]; p != nil && len(far) >= fewest {
+		p.far = far
+	}
+}
+
 // settle judges the suspicious places by estimates made just now. It reports
 // whether an alarm was raised that was not on.
 func (c *crowds) settle() (raised bool) {
@@ -103,6 +131,9 @@ func (c *crowds) settle() (raised bool) {
 	}
 	size := median(c.sizes)
 	for _, p := range c.places {
+		if p.settled {
+			continue // its look-up is of another time than the estimates
+		}
 		alarm := crowded(p.far, size)
 		raised = raised || alarm && !p.alarm
 		p.alarm, p.settled = alarm, true
@@ -153,8 +184,23 @@ func (d *DHT) watch(ctx context.Context) {
 				d.cfg.Log.Debug("a random look-up failed", "error", err)
 			}
 		}
-		if d.crowds.settle() {
+		for _, key := range d.crowds.suspicious() {
+			d.crowds.look(key, d.around(ctx, key))
+		}
+		if ctx.Err() == nil && d.crowds.settle() {
 			d.cfg.Log.Warn("too many nodes stand where this node's records are kept: somebody may be trying to hide them")
 		}
+		select { // whoever has this node put records must not keep it looking
+		case <-ctx.Done():
+		case <-time.After(watchPause):
+		}
 	}
+}
+
+// around looks a key up and returns how far the nodes nearest to it are.
+func (d *DHT) around(ctx context.Context, key string) []float64 {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	peers, _ := d.nearest(ctx, key) // whoever was found will do
+	return distances(key, peers)
 }

@@ -50,15 +50,21 @@ func testRand(t *testing.T) *mathrand.Rand {
 	return mathrand.New(mathrand.NewChaCha8(seed))
 }
 
-// Every draw is a look-up and an estimate of its own.
+// Every draw is a look-up and an estimate of its own. Fewer than one in a million
+// raises an alarm; a few among all of these are chance.
 func TestHonestNetworksDoNotAlarm(t *testing.T) {
 	r := testRand(t)
+	alarms := 0
 	for _, n := range []int{10, 20, 21, 30, 60, 100, 1000, 10_000, 1_000_000} {
 		for range count(1_000, 100_000) {
 			if far, size := spread(r, n), estimate(r, n); crowded(far, size) {
-				t.Fatalf("an alarm among %d honest nodes, taken for %.0f: %v", n, size, far)
+				t.Logf("an alarm among %d honest nodes, taken for %.0f: %v", n, size, far)
+				alarms++
 			}
 		}
+	}
+	if alarms > count(2, 6) {
+		t.Errorf("%d alarms", alarms)
 	}
 }
 
@@ -66,6 +72,7 @@ func TestHonestNetworksDoNotAlarm(t *testing.T) {
 // an estimate and a look-up see the same nodes.
 func TestHonestIDsDoNotAlarm(t *testing.T) {
 	r := testRand(t)
+	alarms := 0
 	for _, n := range []int{20, 60, 100} {
 		for range count(20, 400) {
 			ids := make([]uint64, n)
@@ -88,10 +95,14 @@ func TestHonestIDsDoNotAlarm(t *testing.T) {
 					sizes = append(sizes, size)
 				}
 				if far := look(); crowded(far, median(sizes)) {
-					t.Fatalf("an alarm among %d honest nodes, taken for %.0f: %v", n, median(sizes), far)
+					t.Logf("an alarm among %d honest nodes, taken for %.0f: %v", n, median(sizes), far)
+					alarms++
 				}
 			}
 		}
+	}
+	if alarms > count(2, 4) {
+		t.Errorf("%d alarms", alarms)
 	}
 }
 
@@ -222,8 +233,17 @@ func TestAlarmIsConfirmed(t *testing.T) {
 		if c.note("a", spread(r, 100)); c.count() != 0 {
 			t.Error("an alarm is on where nobody crowds any more")
 		}
+		c.note("c", dense)
+		if got := c.suspicious(); !slices.Equal(got, []string{"c"}) {
+			t.Errorf("%q are suspicious", got)
+		}
+		if c.look("c", spread(r, 100)); c.settle() || c.count() != 0 {
+			t.Error("an alarm where the network has shrunk")
+		}
 		c.note("a", dense)
-		c.settle()
+		if c.look("a", nil); !c.settle() || c.count() != 1 {
+			t.Error("a look-up that found nobody ended the suspicion")
+		}
 		time.Sleep(placeLife)
 		if c.count() != 0 {
 			t.Error("an alarm outlived its record")

@@ -32,6 +32,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	kad "github.com/libp2p/go-libp2p-kad-dht"
 	pb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -57,6 +58,8 @@ const (
 	// library's ten minutes would be most of what a silent node sends; walks,
 	// look-ups and puts keep the table fresh besides.
 	refreshEvery = time.Hour
+
+	maxProofs = 1024 // nodes that were reached, remembered while they are connected
 
 	// grace is how long a look-up goes on after its first valid answer, so that
 	// a newer record held by a slower peer still wins.
@@ -92,10 +95,12 @@ type DHT struct {
 	messenger *pb.ProtocolMessenger
 	gate      *gate
 	mutes     *mutes
+	proofs    *lru.Cache[peer.ID, proof]
 	crowds    *crowds
-	ready     chan struct{} // closed when the fields above are set
-	grown     chan struct{} // capacity 1: a peer entered the routing table
-	retry     chan struct{} // capacity 1: make contact at once
+	arrivals  *network.NotifyBundle // of peers
+	ready     chan struct{}         // closed when the fields above are set
+	grown     chan struct{}         // capacity 1: a peer entered the routing table
+	retry     chan struct{}         // capacity 1: make contact at once
 }
 
 // New assembles a DHT and begins to answer others at once. Run keeps it
@@ -108,8 +113,12 @@ func New(cfg Config) (*DHT, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the distributed hash table: %w", err)
 	}
+	proofs, err := lru.New[peer.ID, proof](maxProofs)
+	if err != nil {
+		return nil, fmt.Errorf("starting the distributed hash table: %w", err)
+	}
 	d := &DHT{
-		cfg: cfg, gate: newGate(), mutes: mutes, crowds: newCrowds(),
+		cfg: cfg, gate: newGate(), mutes: mutes, proofs: proofs, crowds: newCrowds(),
 		ready: make(chan struct{}), grown: make(chan struct{}, 1), retry: make(chan struct{}, 1),
 	}
 	d.store = newStore(cfg.Host.ID(), cfg.Validator.Now, cfg.Stored)
@@ -146,6 +155,8 @@ func New(cfg Config) (*DHT, error) {
 	if d.messenger, err = pb.NewProtocolMessenger(sender); err != nil {
 		return nil, fmt.Errorf("starting the distributed hash table: %w", errors.Join(err, d.kad.Close()))
 	}
+	d.arrivals = &network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) { mutes.returned(c.RemotePeer()) }}
+	cfg.Host.Network().Notify(d.arrivals)
 	close(d.ready)
 	return d, nil
 }
@@ -164,6 +175,7 @@ func (d *DHT) Run(ctx context.Context) error {
 // Close ends the table, once Run has returned. Closing twice is harmless.
 func (d *DHT) Close() error {
 	d.gate.close()
+	d.cfg.Host.Network().StopNotify(d.arrivals)
 	return d.kad.Close()
 }
 

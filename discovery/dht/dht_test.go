@@ -112,40 +112,46 @@ func TestPutCountsThoseThatConfirm(t *testing.T) {
 func TestPutKeepsNoCopyOutOfPlace(t *testing.T) {
 	t.Parallel()
 	var w world
-	nodes := []*node{w.start(t)}
-	for len(nodes) < bucketSize+8 {
-		nodes = append(nodes, w.start(t, nodes[0]))
-	}
-	for _, n := range nodes {
-		until(t, "all tables are well filled", func() bool { return n.Size() >= bucketSize })
-	}
+	nodes := w.many(t, bucketSize+4)
 	r := w.relay(t)
 	value := r.sign(0)
-	slices.SortFunc(nodes, func(a, b *node) int {
-		if a.store.nearer(r.dhtKey(), b.host.ID()) {
-			return -1
-		}
-		return 1
+	sorted := byDistance(nodes, r.dhtKey())
+	nearest, farthest := sorted[0], sorted[len(sorted)-1]
+	until(t, "the farthest node knows a bucketful of others", func() bool {
+		_, _ = farthest.Walk(t.Context()) // it meets more of them
+		return farthest.Size() >= bucketSize
 	})
-	// It may have had one from when the network was smaller.
-	farthest := nodes[len(nodes)-1]
+	held := func(n *node) int {
+		records, _ := n.Held()
+		return records
+	}
+	// It may have had one from when the network was smaller. And several of those
+	// nearer to the key do not answer now.
 	if err := farthest.store.keep(r.dhtKey(), value); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range nodes {
-		if _, err := n.Put(t.Context(), r.dhtKey(), value); err != nil {
-			t.Fatal(err)
-		}
+	for _, n := range sorted[1:6] {
+		n.mute()
 	}
-	for i, n := range nodes {
-		records, _ := n.Held()
-		// With a margin: not every look-up sees the very nearest.
-		if i < bucketSize-4 && records != 1 {
-			t.Errorf("node %d, by distance, holds no copy", i)
-		}
-		if i > bucketSize+4 && records != 0 {
-			t.Errorf("node %d, by distance, holds a copy", i)
-		}
+	if _, err := farthest.Put(t.Context(), r.dhtKey(), value); err != nil {
+		t.Fatal(err)
+	}
+	if held(farthest) != 0 {
+		t.Error("the farthest node keeps a copy of what it has put")
+	}
+	holders := 0
+	for _, n := range sorted {
+		holders += held(n)
+	}
+	if holders == 0 {
+		t.Error("nobody holds the record")
+	}
+	nearest.store.drop(r.dhtKey())
+	if _, err := nearest.Put(t.Context(), r.dhtKey(), value); err != nil {
+		t.Fatal(err)
+	}
+	if held(nearest) != 1 {
+		t.Error("the nearest node keeps no copy of what it has put")
 	}
 }
 

@@ -30,6 +30,10 @@ const (
 	requestRate  = 100 // a second
 	requestBurst = 512 // at once, after a pause
 	maxAskers    = 2048
+
+	// For its turn, that is; who would have to wait longer is refused at once. An
+	// honest peer takes longer waits for silence and leaves this node alone.
+	longestWait = leastPatience / 2
 )
 
 var errTooLarge = errors.New("the request is too large")
@@ -119,7 +123,7 @@ func (g *gate) enter(p peer.ID) (time.Duration, bool) {
 		a.free = now
 	}
 	wait := a.free.Add(cost).Sub(now) - credit
-	if wait > arrival {
+	if wait > longestWait {
 		return 0, false
 	}
 	a.free = a.free.Add(cost)

@@ -57,7 +57,7 @@ func TestGateRate(t *testing.T) {
 			t.Fatalf("request %d of a burst has to wait %v", i, wait)
 		}
 	}
-	for i := range requestRate * int(arrival/time.Second) {
+	for i := range int(longestWait * requestRate / time.Second) {
 		if wait, ok := ask("a"); !ok || wait != time.Duration(i+1)*time.Second/requestRate {
 			t.Fatalf("request %d after the burst waits %v: %v", i, wait, ok)
 		}

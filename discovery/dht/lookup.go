@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	kb "github.com/libp2p/go-libp2p-kbucket"
 	libp2precord "github.com/libp2p/go-libp2p-record"
 	recpb "github.com/libp2p/go-libp2p-record/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -86,11 +87,14 @@ func found(best []byte) ([]byte, error) {
 //
 // This node keeps a copy only if it is among the nearest itself. It must not
 // otherwise: who asks around could tell from a copy out of place whose node has
-// published a person's record.
+// published a person's record. Its own descriptor it always has: that says whose
+// it is anyway.
 func (d *DHT) Put(ctx context.Context, key string, value []byte) (int, error) {
 	if err := d.cfg.Validator.Validate(key, value); err != nil {
 		return 0, err
 	}
+	// Who does not answer in time may yet be there, and nearer than this node.
+	known := d.kad.RoutingTable().NearestPeers(kb.ConvertKey(key), bucketSize)
 	// Whoever was found when time is up will do.
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout-requestTimeout)
 	defer cancel()
@@ -98,7 +102,7 @@ func (d *DHT) Put(ctx context.Context, key string, value []byte) (int, error) {
 	d.crowds.note(key, distances(key, nearest))
 
 	rec := libp2precord.MakePutRecord(key, value)
-	if len(nearest) < bucketSize || d.store.nearer(key, nearest[len(nearest)-1]) {
+	if ofOwn(d.cfg.Host.ID(), key) || d.inPlace(key, nearest, known) {
 		if err := d.store.keep(key, value); err != nil {
 			d.cfg.Log.Debug("no copy of a record was kept here", "error", err)
 		}
@@ -110,6 +114,18 @@ func (d *DHT) Put(ctx context.Context, key string, value []byte) (int, error) {
 		return 0, ErrNotStored
 	}
 	return stored, nil
+}
+
+// inPlace reports whether this node is among the bucketSize nearest to a key, of
+// itself and some peers, each named once or several times.
+func (d *DHT) inPlace(key string, peers ...[]peer.ID) bool {
+	nearer := make(map[peer.ID]struct{})
+	for _, p := range slices.Concat(peers...) {
+		if !d.store.nearer(key, p) {
+			nearer[p] = struct{}{}
+		}
+	}
+	return len(nearer) < bucketSize
 }
 
 // putAt asks each peer to store rec and counts those that echoed it back.

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	testProtocol = protocol.ID("/chatnt-test")
 	kadProtocol  = testProtocol + "/kad/1.0.0"
-	patience     = 20 * time.Second // far more than anything here takes
+	patience     = time.Minute // far more than anything here takes
 )
 
 // clock is a virtual one: the real one, put forward.

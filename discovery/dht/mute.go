@@ -17,7 +17,8 @@ const (
 
 	answersKept   = 32              // whose times say how fast this network answers
 	answersNeeded = 8               // before that is believed
-	slowness      = 10              // an answer may take so many times what half of them took ...
+	slowness      = 10              // an answer may take so many times what half of them took, ...
+	ownSlowness   = 4               // ... or what those of the same peer take, the round trip of a loss included, ...
 	leastPatience = 1 * time.Second // ... but at least this, and at most requestTimeout
 )
 
@@ -39,6 +40,7 @@ type mutes struct {
 
 // silence is what is known of a peer that did not answer.
 type silence struct {
+	since time.Time // when it was noticed last
 	until time.Time // it is asked again after this
 	times int       // in a row
 }
@@ -82,15 +84,27 @@ func (m *mutes) silent(p peer.ID, asked time.Time) {
 	if now.Before(s.until) {
 		return // one of several requests made at once
 	}
-	s.until = now.Add(min(muteFirst<<min(s.times, 10), muteLast))
+	s.since, s.until = now, now.Add(min(muteFirst<<min(s.times, 10), muteLast))
 	s.times++
 	m.peers.Add(p, s)
 }
 
-// patience is how long a peer that is connected may take to answer: two seconds
-// where answers are slow, down to one where they are fast. The middle answer
-// counts, so fewer than half of the peers cannot set it.
-func (m *mutes) patience() time.Duration {
+// returned says that p has just connected: it may have slept or moved. It is left
+// alone no longer than after a first silence, but no less, or whoever connects again
+// and again would hold up look-ups each time.
+func (m *mutes) returned(p peer.ID) {
+	s, ok := m.peers.Peek(p)
+	if end := s.since.Add(muteFirst); ok && end.Before(s.until) {
+		s.until = end
+		m.peers.Add(p, s)
+	}
+}
+
+// patience is how long a peer that is connected may take to answer, whose answers
+// took own on average, zero if it gave none: two seconds where answers are slow,
+// down to one where they are fast. The middle answer counts, so fewer than half of
+// the peers cannot set it; and a far peer among near ones has its own.
+func (m *mutes) patience(own time.Duration) time.Duration {
 	m.mu.Lock()
 	took, count := m.took, m.count
 	m.mu.Unlock()
@@ -99,5 +113,5 @@ func (m *mutes) patience() time.Duration {
 	}
 	latest := took[:min(count, answersKept)]
 	slices.Sort(latest)
-	return min(max(slowness*latest[len(latest)/2], leastPatience), requestTimeout)
+	return min(max(slowness*latest[len(latest)/2], ownSlowness*own, leastPatience), requestTimeout)
 }

@@ -81,8 +81,48 @@ func TestPatience(t *testing.T) {
 		{answersKept, time.Second, requestTimeout},
 	} {
 		answer(step.answers, step.took)
-		if got := m.patience(); got != step.want {
+		if got := m.patience(0); got != step.want {
 			t.Errorf("after %d answers in %v: %v, want %v", step.answers, step.took, got, step.want)
 		}
+	}
+	answer(answersKept, time.Millisecond)
+	if got := m.patience(400 * time.Millisecond); got != 1600*time.Millisecond {
+		t.Errorf("a far peer is given %v", got)
+	}
+	if got := m.patience(time.Hour); got != requestTimeout {
+		t.Errorf("a peer that says that it is slow is given %v", got)
+	}
+}
+
+// Who was away for long is asked again soon after it has come back, but not at
+// once each time it connects.
+func TestWhoReturnsIsAskedAgain(t *testing.T) {
+	m, now := virtual(t)
+	asked := *now
+	*now = now.Add(time.Second)
+	m.answered("b", time.Millisecond)
+	for range 4 { // left alone for 10, 20, 40 and then 80 seconds
+		m.silent("a", asked)
+		*now = now.Add(8 * muteFirst)
+	}
+	m.silent("a", asked)
+	*now = now.Add(muteFirst - 1)
+	if m.returned("a"); !m.has("a") {
+		t.Error("asked again at once")
+	}
+	*now = now.Add(1)
+	if m.has("a") {
+		t.Error("left alone although it has come back")
+	}
+	m.silent("a", asked)
+	*now = now.Add(2 * muteFirst)
+	if !m.has("a") {
+		t.Error("its silences count no more")
+	}
+	if m.returned("a"); m.has("a") {
+		t.Error("left alone although it has come back late")
+	}
+	if m.returned("c"); m.peers.Contains("c") {
+		t.Error("remembers somebody who was never silent")
 	}
 }

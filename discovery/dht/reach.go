@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -25,7 +26,8 @@ var (
 // Dial reaches the node a descriptor describes at one of the addresses it
 // publishes, and connects to it. A connection that the node opened itself shows
 // nothing about its addresses: then they are dialled all the same, and the
-// connection made for the proof is closed at once.
+// connection made for the proof is closed at once. It is proof enough for as long
+// as the node stays connected and publishes the same addresses.
 func (d *DHT) Dial(ctx context.Context, desc *record.Descriptor) error {
 	info, err := AddrInfo(desc)
 	if err != nil {
@@ -42,7 +44,31 @@ func (d *DHT) Dial(ctx context.Context, desc *record.Descriptor) error {
 	if d.reached(info) {
 		return nil
 	}
-	return d.prove(ctx, info)
+	published := fmt.Sprint(info.Addrs)
+	if d.proven(info.ID, published) {
+		return nil
+	}
+	if err := d.prove(ctx, info); err != nil {
+		return err
+	}
+	d.proofs.Add(info.ID, proof{addrs: published, at: time.Now()})
+	return nil
+}
+
+// proof is that a node was reached at the addresses it published.
+type proof struct {
+	addrs string
+	at    time.Time
+}
+
+// proven reports whether a node was reached at these addresses and has been
+// connected ever since.
+func (d *DHT) proven(p peer.ID, addrs string) bool {
+	last, ok := d.proofs.Get(p)
+	return ok && last.addrs == addrs &&
+		slices.ContainsFunc(d.cfg.Host.Network().ConnsToPeer(p), func(c network.Conn) bool {
+			return !c.IsClosed() && c.Stat().Opened.Before(last.at)
+		})
 }
 
 // reached reports whether this node has an open connection that it made to one

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
 	"chatnt/discovery/record"
@@ -30,7 +32,11 @@ func dialler(t *testing.T, public bool, opts ...libp2p.Option) *DHT {
 	t.Helper()
 	bans := new(Bans)
 	h := newHost(t, bans, opts...)
-	return &DHT{cfg: Config{Host: h, Bans: bans, Public: public, Log: slog.New(slog.DiscardHandler)}}
+	proofs, err := lru.New[peer.ID, proof](4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &DHT{cfg: Config{Host: h, Bans: bans, Public: public, Log: slog.New(slog.DiscardHandler)}, proofs: proofs}
 }
 
 // connect has from open a connection to d's host, and waits until d sees it.
@@ -82,6 +88,39 @@ func TestDialOfANodeThatHasCome(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A node that was reached and stays connected is not dialled again, but for other
+// addresses or once it has come anew.
+func TestProofHoldsForAConnection(t *testing.T) {
+	t.Parallel()
+	d, other := dialler(t, false, loopback), newHost(t, new(Bans), loopback)
+	var opened atomic.Int32
+	other.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+		if c.Stat().Direction == network.DirInbound {
+			opened.Add(1)
+		}
+	}})
+	dial := func(want int32, addrs ...multiaddr.Multiaddr) {
+		t.Helper()
+		if err := d.Dial(t.Context(), describe(t, other, addrs...)); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the proofs were counted", func() bool { return opened.Load() == want })
+	}
+	connect(t, other, d)
+	here := other.Addrs()[0]
+	dial(1, here)
+	dial(1, here)
+	dial(2, here, nowhere(t))
+	dial(3, here)
+	dial(3, here)
+	if err := other.Network().ClosePeer(d.cfg.Host.ID()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the connection is gone", func() bool { return !connected(d.cfg.Host, other.ID()) })
+	connect(t, other, d)
+	dial(4, here)
 }
 
 // A connection that this node opened shows that the address leads there, and no

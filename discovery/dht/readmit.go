@@ -15,14 +15,7 @@ func (d *DHT) readmit(ctx context.Context) {
 	peers := d.cfg.Host.Network().Peers()
 	var wg sync.WaitGroup
 	for _, p := range peers[:min(len(peers), bootstrapPeers)] {
-		wg.Go(func() {
-			if d.messenger.Ping(ctx, p) != nil { // in order, it lets Grown know
-				return
-			}
-			if _, err := d.kad.RoutingTable().TryAddPeer(p, true, false); err != nil {
-				d.cfg.Log.Debug("a connected peer was not let into the table", "error", err)
-			}
-		})
+		wg.Go(func() { _ = d.admit(ctx, p) }) // an empty table has room
 	}
 	wg.Wait()
 }

@@ -65,7 +65,7 @@ func (r *requests) SendRequest(ctx context.Context, p peer.ID, req *pb.Message) 
 	}
 	patience := requestTimeout
 	if connected(r.host, p) {
-		patience = r.mutes.patience()
+		patience = r.mutes.patience(r.host.Peerstore().LatencyEWMA(p))
 	}
 	asked := r.mutes.now()
 	short, cancel := context.WithTimeout(ctx, patience)
