@@ -121,6 +121,7 @@ func grown(t testing.TB, n int) (g growth) {
 func grow(t *testing.T, n int) growth {
 	t.Helper()
 	g := growth{Nodes: n}
+	allowFiles(t, uint64(n*n)+4096) // two ends of each connection
 	resident, goroutines := memory(t), runtime.NumGoroutine()
 	net := newNetwork(t, false)
 	people := newPeople(t, net, n)
@@ -172,6 +173,22 @@ func arriveAll(t *testing.T, people []*person) {
 	}
 	for _, p := range people {
 		p.awaitRelays(min(len(people)-1, 20))
+	}
+}
+
+// allowFiles has this process open as many files, sockets included, as it needs.
+func allowFiles(t testing.TB, need uint64) {
+	t.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Cur >= need {
+		return
+	}
+	limit.Cur, limit.Max = need, max(limit.Max, need)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatalf("this test needs %d open files, which this machine does not let it have: %v", need, err)
 	}
 }
 
