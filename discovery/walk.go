@@ -12,7 +12,7 @@ import (
 
 const (
 	walkFirst   = 500 * time.Millisecond // between walks at first ...
-	walkLast    = time.Hour              // ... four times as long each, up to this
+	walkLast    = time.Hour              // ... doubling up to this
 	walkGrown   = 200 * time.Millisecond // until a walk after the network grew ...
 	walkGrowing = 30 * time.Second       // ... doubling up to this as long as it goes on growing ...
 	walkCalm    = time.Minute            // ... without a pause of this
@@ -65,7 +65,7 @@ func (d *Directory) walkOn(ctx context.Context, table Table) {
 		if d.walkOnce(walk, table) > 0 && len(d.Usable()) < plenty {
 			wait = walkFirst
 		} else {
-			wait = min(4*wait, walkLast)
+			wait = min(2*wait, walkLast)
 		}
 		stop()
 		next.within(jitter(wait))
