@@ -12,7 +12,8 @@ import (
 
 const (
 	walkFirst   = 500 * time.Millisecond // between walks at first ...
-	walkLast    = time.Hour              // ... doubling up to this
+	walkSoon    = 16 * time.Second       // ... doubling up to this, as relays may move while a network is young ...
+	walkLast    = time.Hour              // ... then four times as long each, up to this: a walk costs a silent node most
 	walkGrown   = 200 * time.Millisecond // until a walk after the network grew ...
 	walkGrowing = 30 * time.Second       // ... doubling up to this as long as it goes on growing ...
 	walkCalm    = time.Minute            // ... without a pause of this
@@ -65,11 +66,19 @@ func (d *Directory) walkOn(ctx context.Context, table Table) {
 		if d.walkOnce(walk, table) > 0 && len(d.Usable()) < plenty {
 			wait = walkFirst
 		} else {
-			wait = min(2*wait, walkLast)
+			wait = longer(wait)
 		}
 		stop()
 		next.within(jitter(wait))
 	}
+}
+
+// longer is how long to wait after a wait that ended in a walk without news.
+func longer(wait time.Duration) time.Duration {
+	if wait < walkSoon {
+		return 2 * wait
+	}
+	return min(4*wait, walkLast)
 }
 
 // walkOnce walks once and returns how many descriptors were news. It also asks
