@@ -3,6 +3,7 @@ module chatnt
 go 1.26.4
 
 require (
+	filippo.io/edwards25519 v1.2.0
 	github.com/btcsuite/btcd/btcutil v1.1.6
 	github.com/c2sp/wycheproof v0.0.0-20260625212325-ee7b4f7e6119
 	github.com/charmbracelet/x/ansi v0.11.9
