@@ -3,21 +3,24 @@
 // endian.
 //
 //	offset  size  field
-//	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt
-//	1       8     stream: the sender's numbering, its start in unix nanoseconds;
-//	              in a receipt, the stream it answers
-//	9       8     sequence: number in the stream, from 1;
+//	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt, 6 renew
+//	1       8     of a receipt: session, the first bytes of the id of the session it
+//	              answers, not 0; of anything else: before, the first bytes of the id of
+//	              the message with the number before, 0 if there was none or it is gone
+//	9       8     sequence: number in the session it is sent in, from 1;
 //	              in a receipt, the last one received with all before it
 //	17      8     base: the lowest number the sender still repeats; 0 in a receipt
-//	25      16    id: random, the same for all parts of a text; 0 in a receipt
+//	25      16    id: random, the same for all parts of a text; in a receipt, that of the
+//	              message with its sequence, 0 if the sender of that has given it up
 //	41      8     at: unix milliseconds by the sender's clock, at most 2^47; 0 in a receipt
-//	49      1     part, from 0
-//	50      1     parts, 1 to 16; a kind other than text has one
-//	51      1     length of the nick, 0 to 64; 0 but in a request or an accept
-//	52      n     nick
-//	52+n    2     length of the text
-//	54+n    m     text: part of a text, or what a request says; else 0
-//	54+n+m        zeros up to Size
+//	49      4     ttl: of a text, the seconds after which both sides forget it; 0 for ever
+//	53      1     part, from 0
+//	54      1     parts, 1 to 18; a kind other than text has one
+//	55      1     length of the nick, 0 to 64; 0 but in a request or an accept
+//	56      n     nick
+//	56+n    2     length of the text
+//	58+n    m     text: part of a text, or what a request says; else 0
+//	58+n+m        zeros up to Size
 //
 // Every message is padded to one size, so a frame's length tells nothing of
 // what is inside.
@@ -25,6 +28,7 @@ package message
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -36,15 +40,15 @@ import (
 
 const (
 	// Size is the length of every encoded message, in bytes.
-	Size = 1968
+	Size = 1831
 
-	headerSize = 54
+	headerSize = 58
 
 	// MaxNick is the longest nick, in bytes.
 	MaxNick = 64
 
 	// MaxParts is the most parts a text is split into.
-	MaxParts = 16
+	MaxParts = 18
 
 	// PartSize is the longest part of a text, in bytes.
 	PartSize = Size - headerSize
@@ -54,6 +58,9 @@ const (
 
 	// MaxRequestText is the longest text of a request, in bytes.
 	MaxRequestText = 1024
+
+	// MaxTTL is the longest time after which a text is forgotten.
+	MaxTTL = 365 * 24 * time.Hour
 
 	// lastTime is the latest time a message may carry, in unix milliseconds: in
 	// the year 6429, beyond any clock and within what JSON and RFC 3339 can write.
@@ -70,6 +77,7 @@ const (
 	Accept
 	Reject
 	Receipt
+	Renew // says nothing: it carries a new session
 )
 
 // ID names a message to both sides.
@@ -82,17 +90,22 @@ func NewID() ID {
 	return id
 }
 
+// Short is the first bytes of the id, which name a message to who knows it.
+func (id ID) Short() uint64 { return binary.BigEndian.Uint64(id[:]) }
+
 // String returns 32 hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // Message is one message, or one part of a long text.
 type Message struct {
 	Kind     Kind
-	Stream   uint64
+	Session  uint64 // of a receipt
+	Before   uint64 // of anything else
 	Sequence uint64
 	Base     uint64
 	ID       ID
-	At       time.Time // to the millisecond
+	At       time.Time     // to the millisecond
+	TTL      time.Duration // whole seconds
 	Part     uint8
 	Parts    uint8
 	Nick     string
@@ -109,11 +122,12 @@ func (m *Message) Append(dst []byte) ([]byte, error) {
 	}
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, Size))
 	b.AddUint8(uint8(m.Kind))
-	b.AddUint64(m.Stream)
+	b.AddUint64(m.Session | m.Before) // check lets one of them be
 	b.AddUint64(m.Sequence)
 	b.AddUint64(m.Base)
 	b.AddBytes(m.ID[:])
 	b.AddUint64(millis(m.At))
+	b.AddUint32(uint32(m.TTL / time.Second)) // check bounds it
 	b.AddUint8(m.Part)
 	b.AddUint8(m.Parts)
 	b.AddUint8LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes([]byte(m.Nick)) })
@@ -134,11 +148,12 @@ func Parse(data []byte) (*Message, error) {
 		s          = cryptobyte.String(data)
 		m          Message
 		kind       uint8
-		at         uint64
+		first, at  uint64
+		ttl        uint32
 		nick, text cryptobyte.String
 	)
-	if !s.ReadUint8(&kind) || !s.ReadUint64(&m.Stream) || !s.ReadUint64(&m.Sequence) || !s.ReadUint64(&m.Base) ||
-		!s.CopyBytes(m.ID[:]) || !s.ReadUint64(&at) || !s.ReadUint8(&m.Part) || !s.ReadUint8(&m.Parts) ||
+	if !s.ReadUint8(&kind) || !s.ReadUint64(&first) || !s.ReadUint64(&m.Sequence) || !s.ReadUint64(&m.Base) ||
+		!s.CopyBytes(m.ID[:]) || !s.ReadUint64(&at) || !s.ReadUint32(&ttl) || !s.ReadUint8(&m.Part) || !s.ReadUint8(&m.Parts) ||
 		!s.ReadUint8LengthPrefixed(&nick) || !s.ReadUint16LengthPrefixed(&text) {
 		return nil, ErrMalformed
 	}
@@ -150,7 +165,12 @@ func Parse(data []byte) (*Message, error) {
 	if at > lastTime { // safe to convert
 		return nil, ErrMalformed
 	}
-	m.Kind, m.Nick = Kind(kind), string(nick)
+	m.Kind, m.Nick, m.TTL = Kind(kind), string(nick), time.Duration(ttl)*time.Second
+	if m.Kind == Receipt {
+		m.Session = first
+	} else {
+		m.Before = first
+	}
 	if at != 0 {
 		m.At = time.UnixMilli(int64(at))
 	}
@@ -173,12 +193,16 @@ func millis(t time.Time) uint64 {
 // check holds for every message that is written or read.
 func (m *Message) check() error {
 	switch {
-	case m.Kind < Text || m.Kind > Receipt:
+	case m.Kind < Text || m.Kind > Renew:
 		return ErrMalformed
-	case m.Stream == 0:
-		return errors.New("a message needs a stream")
+	case (m.Session != 0) != (m.Kind == Receipt):
+		return errors.New("a receipt names a session, and nothing else does")
+	case m.Before != 0 && (m.Kind == Receipt || m.Sequence == 1):
+		return errors.New("a receipt has no message before it, nor has the first")
+	case m.TTL < 0 || m.TTL > MaxTTL || m.TTL%time.Second != 0 || (m.TTL != 0 && m.Kind != Text):
+		return errors.New("a text may be forgotten after one second to one year")
 	case m.Parts < 1 || m.Parts > MaxParts || m.Part >= m.Parts || (m.Parts > 1 && m.Kind != Text):
-		return errors.New("a text has 1 to 16 parts, any other message one")
+		return errors.New("a text has 1 to 18 parts, any other message one")
 	case len(m.Nick) > MaxNick || !utf8.ValidString(m.Nick):
 		return fmt.Errorf("a nick is UTF-8 of at most %d bytes", MaxNick)
 	case m.Nick != "" && m.Kind != Request && m.Kind != Accept:
@@ -189,8 +213,8 @@ func (m *Message) check() error {
 		return errors.New("the clock of this machine is thousands of years ahead")
 	}
 	if m.Kind == Receipt {
-		if m.Base != 0 || m.ID != (ID{}) || !m.At.IsZero() || len(m.Text) != 0 {
-			return errors.New("a receipt carries a stream and a number only")
+		if m.Base != 0 || !m.At.IsZero() || len(m.Text) != 0 || m.Sequence == 0 && m.ID != (ID{}) {
+			return errors.New("a receipt carries a session, a number and an id only")
 		}
 		return nil
 	}
@@ -201,8 +225,8 @@ func (m *Message) check() error {
 		return errors.New("a message needs an id")
 	case m.Kind == Request && len(m.Text) > MaxRequestText:
 		return fmt.Errorf("a request says at most %d bytes", MaxRequestText)
-	case (m.Kind == Accept || m.Kind == Reject) && len(m.Text) != 0:
-		return errors.New("an answer to a request carries no text")
+	case m.Kind != Text && m.Kind != Request && len(m.Text) != 0:
+		return errors.New("only a text or a request says something")
 	}
 	return nil
 }
@@ -217,11 +241,17 @@ func Split(text string) ([][]byte, error) {
 	case len(text) > MaxText:
 		return nil, fmt.Errorf("the text has %d bytes, a message holds at most %d", len(text), MaxText)
 	}
+	return Cut([]byte(text)), nil
+}
+
+// Cut cuts a text into parts that each fit a message, without looking at it: more
+// than MaxParts do not go.
+func Cut(text []byte) [][]byte {
 	var parts [][]byte
-	for rest := []byte(text); len(rest) > 0; {
+	for rest := text; len(rest) > 0; {
 		n := min(len(rest), PartSize)
 		parts = append(parts, rest[:n:n])
 		rest = rest[n:]
 	}
-	return parts, nil
+	return parts
 }

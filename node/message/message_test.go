@@ -15,8 +15,8 @@ import (
 
 func example() *Message {
 	return &Message{
-		Kind: Text, Stream: 0x0102030405060708, Sequence: 9, Base: 7, ID: ID{0xaa, 15: 0xbb},
-		At: time.UnixMilli(1_700_000_000_123), Part: 1, Parts: 3, Text: []byte("hi\x1b[31m\u202e"),
+		Kind: Text, Sequence: 0x0102030405060708, Base: 7, ID: ID{0xaa, 15: 0xbb},
+		At: time.UnixMilli(1_700_000_000_123), TTL: time.Hour, Part: 1, Parts: 3, Text: []byte("hi\x1b[31m\u202e"),
 	}
 }
 
@@ -41,11 +41,16 @@ func TestRoundTrip(t *testing.T) {
 	at := time.UnixMilli(1_800_000_000_000)
 	for _, m := range []*Message{
 		example(),
-		{Kind: Request, Stream: 1, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "ada", Text: []byte("it is me")},
-		{Kind: Accept, Stream: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "bob"},
-		{Kind: Reject, Stream: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
-		{Kind: Receipt, Stream: 1, Sequence: 0, Parts: 1},
-		{Kind: Text, Stream: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Text: bytes.Repeat([]byte{'x'}, PartSize)},
+		{Kind: Request, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "ada", Text: []byte("it is me")},
+		{Kind: Accept, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "bob"},
+		{Kind: Reject, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
+		{Kind: Receipt, Session: 1, Sequence: 0, Parts: 1},
+		{Kind: Receipt, Session: 1, Sequence: 7, ID: ID{1}, Parts: 1},
+		{Kind: Receipt, Session: 1, Sequence: 7, Parts: 1},
+		{Kind: Renew, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1},
+		{Kind: Text, Sequence: 1, Base: 1, ID: ID{1}, At: at, TTL: MaxTTL, Parts: 1},
+		{Kind: Text, Before: ID{0xff, 7: 1}.Short(), Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
+		{Kind: Text, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Text: bytes.Repeat([]byte{'x'}, PartSize)},
 	} {
 		data, err := m.Append(nil)
 		if err != nil {
@@ -73,17 +78,21 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 		"short":                 valid[:Size-1],
 		"long":                  append(bytes.Clone(valid), 0),
 		"kind 0":                change(0, 0),
-		"kind 6":                change(0, 6),
+		"kind 7":                change(0, 7),
+		"before the first":      append(append(bytes.Clone(valid[:8]), 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1), valid[25:]...),
+		"a receipt of nothing":  append([]byte{byte(Receipt)}, make([]byte, Size-1)...),
+		"a renewal with a text": change(0, byte(Renew)),
 		"text as a receipt":     change(0, byte(Receipt)),
 		"a request in parts":    change(0, byte(Request)),
-		"base above sequence":   change(24, 200),
-		"part beyond parts":     change(49, 3),
-		"no parts":              change(50, 0),
-		"too many parts":        change(50, MaxParts+1),
-		"a nick in a text":      change(51, 1),
-		"a nick beyond the end": change(51, 0xff),
-		"text beyond the end":   change(52, 0xff),
+		"base above sequence":   change(17, 2),
+		"part beyond parts":     change(53, 3),
+		"no parts":              change(54, 0),
+		"too many parts":        change(54, MaxParts+1),
+		"a nick in a text":      change(55, 1),
+		"a nick beyond the end": change(55, 0xff),
+		"text beyond the end":   change(56, 0xff),
 		"padding not zero":      change(Size-1, 1),
+		"a ttl of years":        change(49, 0x80),
 		"a time beyond clocks":  change(41, 0x80),
 		"a time past the last":  append(binary.BigEndian.AppendUint64(bytes.Clone(valid[:41]), lastTime+1), valid[49:]...),
 	} {
@@ -135,7 +144,7 @@ func TestSplit(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, m := range []*Message{example(), {Kind: Receipt, Stream: 1, Parts: 1}} {
+	for _, m := range []*Message{example(), {Kind: Receipt, Session: 1, Parts: 1}} {
 		data, err := m.Append(nil)
 		if err != nil {
 			f.Fatal(err)
