@@ -19,15 +19,12 @@ func grown(t *testing.T) (raw []byte, k *keys, now, before map[string]string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "vault.db")
 	k = testKeys()
-	if err := write(filepath.Dir(path), path, golden(t, "header"), k); err != nil {
+	if err := write(filepath.Dir(path), path, golden(t, "header-v2"), k); err != nil {
 		t.Fatal(err)
 	}
 	held := *k // Close wipes
-	v, err := open(path, &held)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = v.Update(func(tx *Tx) error {
+	v := reopen(t, path, &held)
+	err := v.Update(func(tx *Tx) error {
 		for i := range 120 {
 			if err := tx.Put(fmt.Sprint("bucket", i%3), fmt.Sprint(i), bytes.Repeat([]byte{byte(i)}, i*3)); err != nil {
 				return err
@@ -55,12 +52,21 @@ func grown(t *testing.T) (raw []byte, k *keys, now, before map[string]string) {
 	if err != nil || len(now) != 92 || len(before) != 91 {
 		t.Fatalf("%d and %d entries, %v", len(now), len(before), err)
 	}
-	v.Close()
-	raw, err = os.ReadFile(path)
-	if err != nil {
+	raw, err = os.ReadFile(path) // as a killed process leaves it
+	if err := errors.Join(err, v.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return raw, k, now, before
+}
+
+// reopen opens a file that is known to be sound, without the passphrase's cost.
+func reopen(t testing.TB, path string, k *keys) *Vault {
+	t.Helper()
+	d, err := openDisk(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Vault{path: path, store: d, keys: k}
 }
 
 // try opens the bytes as a vault, without the passphrase's cost. If they are
@@ -69,19 +75,20 @@ func try(path string, raw []byte, master []byte) (map[string]string, error) {
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		return nil, err
 	}
-	k, err := inspect(path, func([]byte) ([]byte, error) { return bytes.Clone(master), nil })
+	f, err := inspect(path, func([]byte) (*keys, error) { return deriveKeys(master, version), nil })
 	if err != nil {
 		if after, _ := os.ReadFile(path); !bytes.Equal(raw, after) {
 			return nil, fmt.Errorf("a failed Open changed the file")
 		}
 		return nil, err
 	}
-	v, err := open(path, k)
+	d, err := openDisk(path)
 	if err != nil {
 		return nil, fmt.Errorf("sound, but did not open: %w", err)
 	}
-	defer v.Close()
-	v.store.(disk).db.NoSync = true // this file is not for keeping
+	d.db.NoSync = true // this file is not for keeping
+	defer func() { _ = d.close() }()
+	v := &Vault{path: path, store: d, keys: f.keys}
 	held, err := contents(v, "bucket0", "bucket1", "bucket2")
 	if err != nil {
 		return nil, fmt.Errorf("sound, but did not read: %w", err)
@@ -93,14 +100,6 @@ func try(path string, raw []byte, master []byte) (map[string]string, error) {
 		return nil, fmt.Errorf("sound, but did not write: %w", err)
 	}
 	return held, nil
-}
-
-func testMaster() []byte {
-	master := make([]byte, masterSize)
-	for i := range master {
-		master[i] = byte(i)
-	}
-	return master
 }
 
 func TestDamage(t *testing.T) {
@@ -161,7 +160,7 @@ func TestDamage(t *testing.T) {
 func TestWickedPages(t *testing.T) {
 	raw, _, _, _ := grown(t)
 	order := binary.NativeEndian
-	best, err := newestMeta(bytes.NewReader(raw))
+	best, _, err := metas(bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +179,7 @@ func TestWickedPages(t *testing.T) {
 		sum.Write(bad[at+pageHeader : at+pageHeader+56])
 		order.PutUint64(bad[at+pageHeader+56:], sum.Sum64())
 	}
-	if err := checkPages(bytes.NewReader(raw), int64(len(raw))); err != nil {
+	if _, err := checkPages(bytes.NewReader(raw), int64(len(raw))); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(bad []byte){
@@ -206,7 +205,7 @@ func TestWickedPages(t *testing.T) {
 	} {
 		bad := bytes.Clone(raw)
 		spoil(bad)
-		if err := checkPages(bytes.NewReader(bad), int64(len(bad))); !errors.Is(err, ErrDamaged) {
+		if _, err := checkPages(bytes.NewReader(bad), int64(len(bad))); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -15,16 +16,28 @@ func withSum(body []byte) []byte {
 	return append(body, sum[:]...)
 }
 
-// testKeys are the keys derived from a master key of 00 01 02 ... 1f.
-func testKeys() *keys {
+// testMaster is a master key of 00 01 02 ... 1f.
+func testMaster() []byte {
 	master := make([]byte, masterSize)
 	for i := range master {
 		master[i] = byte(i)
 	}
-	return deriveKeys(master)
+	return master
 }
 
-func golden(t *testing.T, name string) []byte {
+// opensWith is an opener that takes a known master key for that of any header.
+func opensWith(t testing.TB, master []byte) opener {
+	return opener{
+		unlock: func(header []byte) (*keys, error) { return deriveKeys(master, header[0]), nil },
+		renew: func([]byte) ([]byte, *keys, error) {
+			return golden(t, "header-v2"), deriveKeys(master, version), nil
+		},
+	}
+}
+
+func testKeys() *keys { return deriveKeys(testMaster(), version) }
+
+func golden(t testing.TB, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + name + ".hex")
 	if err != nil {
@@ -37,31 +50,55 @@ func golden(t *testing.T, name string) []byte {
 	return b
 }
 
-// Files written by version 1 stay readable: these bytes never change.
+// Files stay readable: these bytes never change.
 func TestGolden(t *testing.T) {
-	header := golden(t, "header")
+	for v := byte(oldest); v <= version; v++ {
+		header := golden(t, fmt.Sprint("header-v", v))
+		if err := checkHeader(header); err != nil || header[0] != v {
+			t.Fatal(err)
+		}
+		k, err := withPassphrase(passphrase()).unlock(header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *k != *deriveKeys(testMaster(), v) {
+			t.Errorf("version %d: the header holds another master key", v)
+		}
+		at := k.of("contacts", "bob")
+		if want := golden(t, "name"); !bytes.Equal(at[:], want) {
+			t.Errorf("version %d: the name is %x, want %x", v, at, want)
+		}
+		key, value, err := k.openValue(at, golden(t, fmt.Sprint("value-v", v)))
+		if err != nil || key != "bob" || string(value) != "an old friend" {
+			t.Errorf("version %d: the value is %q = %q, %v", v, key, value, err)
+		}
+	}
+}
+
+// A value of one version is not one of another, nor is a header.
+func TestVersionsKeepApart(t *testing.T) {
+	one, two := deriveKeys(testMaster(), 1), deriveKeys(testMaster(), 2)
+	at := one.of("b", "k")
+	if _, _, err := two.openValue(at, one.sealValue(at, "k", nil)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a value of version 1 in a file of version 2: %v", err)
+	}
+	// Nor under the other's key, if only the byte in the sealed data differs.
+	one.seal = two.seal
+	if _, _, err := two.openValue(at, one.sealValue(at, "k", nil)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a value of version 1 under the key of version 2: %v", err)
+	}
+	header := golden(t, "header-v1")
+	header = withSum(append([]byte{2}, header[1:sumAt]...))
 	if err := checkHeader(header); err != nil {
 		t.Fatal(err)
 	}
-	master, err := openHeader(header, passphrase())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *deriveKeys(master) != *testKeys() {
-		t.Errorf("the header holds the master key %x", master)
-	}
-	at := testKeys().of("contacts", "bob")
-	if want := golden(t, "name"); !bytes.Equal(at[:], want) {
-		t.Errorf("the name is %x, want %x", at, want)
-	}
-	key, value, err := testKeys().openValue(at, golden(t, "value"))
-	if err != nil || key != "bob" || string(value) != "an old friend" {
-		t.Errorf("the value is %q = %q, %v", key, value, err)
+	if _, err := openHeader(header, passphrase()); !errors.Is(err, ErrPassphrase) {
+		t.Errorf("a header of version 1 as one of version 2: %v", err)
 	}
 }
 
 func TestHeader(t *testing.T) {
-	h := golden(t, "header")
+	h := golden(t, "header-v2")
 	if len(h) != headerSize {
 		t.Fatalf("%d bytes, want %d", len(h), headerSize)
 	}
@@ -83,9 +120,9 @@ func TestHeader(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	newer := withSum(append([]byte{2}, body[1:]...))
+	newer := withSum(append([]byte{version + 1}, body[1:]...))
 	if err := checkHeader(newer); !errors.Is(err, ErrVersion) {
-		t.Errorf("version 2: %v", err)
+		t.Errorf("version %d: %v", version+1, err)
 	}
 }
 
@@ -141,7 +178,7 @@ func TestCanonicalBody(t *testing.T) {
 	at := k.of("b", "k")
 	seal := func(body []byte) []byte {
 		nonce := random(24)
-		return newAEAD(k.seal[:]).Seal(nonce, nonce, body, aad(at))
+		return newAEAD(k.seal[:]).Seal(nonce, nonce, body, k.aad(at))
 	}
 	good := append([]byte{1, 0, 0, 0, 1, 'k', 'v'}, make([]byte, 57)...)
 	if _, _, err := k.openValue(at, seal(good)); err != nil {

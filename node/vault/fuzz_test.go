@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/fnv"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,7 +23,7 @@ func FuzzHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, h []byte) {
 		for _, h := range [][]byte{h, withSum(bytes.Clone(h))} {
 			err := checkHeader(h)
-			if err == nil && (len(h) != headerSize || h[0] != version) {
+			if err == nil && (len(h) != headerSize || h[0] < oldest || h[0] > version) {
 				t.Errorf("accepted %d bytes of version %d", len(h), h[0])
 			}
 			if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrVersion) {
@@ -55,7 +56,7 @@ func FuzzValue(f *testing.F) {
 			t.Fatalf("%x opens as %q, %q", sealed, key, value)
 		}
 		nonce := make([]byte, 24)
-		key, value, err := k.openValue(at, newAEAD(k.seal[:]).Seal(nonce, nonce, body, aad(at)))
+		key, value, err := k.openValue(at, newAEAD(k.seal[:]).Seal(nonce, nonce, body, k.aad(at)))
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Errorf("error of no known sort: %v", err)
@@ -78,11 +79,8 @@ func FuzzPages(f *testing.F) {
 	if err := write(filepath.Dir(path), path, withSum([]byte{version}), k); err != nil {
 		f.Fatal(err)
 	}
-	v, err := open(path, k)
-	if err != nil {
-		f.Fatal(err)
-	}
-	err = v.Update(func(tx *Tx) error {
+	v := reopen(f, path, k)
+	err := v.Update(func(tx *Tx) error {
 		for i := range byte(40) { // enough for a branch
 			if err := tx.Put("bucket", string([]byte{'k', i}), bytes.Repeat([]byte{i}, 200)); err != nil {
 				return err
@@ -103,6 +101,16 @@ func FuzzPages(f *testing.F) {
 		f.Add(page, uint16(pageHeader+8), []byte{3}, page, uint16(pageHeader+24), []byte{3})
 		f.Add(page, uint16(pageHeader+16), []byte{byte(page)}, page^1, uint16(0), raw[:64])
 	}
+	newest, _, err := metas(bytes.NewReader(raw))
+	if err != nil {
+		f.Fatal(err)
+	}
+	// The state before, of which nothing but its list of free pages is read.
+	other, number := uint16(1-newest.transaction%2), binary.NativeEndian.AppendUint64
+	for _, list := range []uint64{newest.freelist, newest.root, 2, 1 << 40} {
+		f.Add(other, uint16(pageHeader+16), number(nil, newest.root), other, uint16(pageHeader+32), number(nil, list))
+		f.Add(other, uint16(pageHeader+16), number(nil, newest.root+1), other, uint16(pageHeader+32), number(nil, list))
+	}
 	f.Fuzz(func(t *testing.T, page1, at1 uint16, with1 []byte, page2, at2 uint16, with2 []byte) {
 		bad := bytes.Clone(raw)
 		spoil := func(page, at uint16, with []byte) {
@@ -117,7 +125,7 @@ func FuzzPages(f *testing.F) {
 			sum.Write(meta[:metaSize-8])
 			binary.NativeEndian.PutUint64(meta[metaSize-8:], sum.Sum64())
 		}
-		if err := checkPages(bytes.NewReader(bad), int64(len(bad))); err != nil {
+		if _, err := checkPages(bytes.NewReader(bad), int64(len(bad))); err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Error(err)
 			}
@@ -129,26 +137,59 @@ func FuzzPages(f *testing.F) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		db, err := openBolt(path, true)
+		db, _, err := openBolt(path, true)
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Error(err)
 			}
 			return
 		}
-		defer db.Close()
-		entries := 0
-		err = disk{db}.view(func(p pages) error {
-			return p.scan(nil, func(at name, sealed []byte) error {
-				entries++
-				if got := p.get(at); !bytes.Equal(got, sealed) {
-					t.Errorf("%x is found by going through, and not by name", at)
-				}
-				return nil
-			})
-		})
-		if err != nil || entries > len(raw)/pageSize*(pageSize/elementSize) {
-			t.Errorf("%d entries, %v", entries, err)
+		before := entries(t, &disk{db: db})
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if len(before) > len(raw)/pageSize*(pageSize/elementSize) {
+			t.Errorf("%d entries", len(before))
+		}
+		// What is wiped is none of them, whatever the lists of free pages say.
+		d, err := openDisk(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.db.NoSync = true
+		scrubbed := d.scrub()
+		after := entries(t, d)
+		if err := d.close(); err != nil {
+			t.Fatal(err)
+		}
+		if scrubbed == nil {
+			bad, err = os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, scrubbed = checkPages(bytes.NewReader(bad), int64(len(bad)))
+		}
+		if scrubbed != nil || !maps.Equal(before, after) {
+			t.Errorf("%d of %d entries after scrubbing, %v", len(after), len(before), scrubbed)
 		}
 	})
+}
+
+// entries returns what is sealed in a file, by name.
+func entries(t *testing.T, d *disk) map[name]string {
+	t.Helper()
+	all := make(map[name]string)
+	err := d.view(func(p pages) error {
+		return p.scan(nil, func(at name, sealed []byte) error {
+			all[at] = string(sealed)
+			if got := p.get(at); !bytes.Equal(got, sealed) {
+				t.Errorf("%x is found by going through, and not by name", at)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	version = 1
+	version = 2 // what is written
+	oldest  = 1 // what Open can bring up to date
 
 	saltSize   = 16
 	masterSize = 32
@@ -23,7 +24,7 @@ const (
 	sumAt      = masterAt + masterSize + chacha20poly1305.Overhead
 	headerSize = sumAt + sha256.Size
 
-	// Argon2id, fixed by version 1.
+	// Argon2id, fixed by versions 1 and 2.
 	kdfPasses = 3
 	kdfMemory = 64 << 10 // KiB
 	kdfLanes  = 1
@@ -59,8 +60,8 @@ func checkHeader(h []byte) error {
 	switch {
 	case h[0] > version:
 		return fmt.Errorf("%w (version %d, this program reads %d)", ErrVersion, h[0], version)
-	case h[0] != version, len(h) != headerSize:
-		return damaged("the header is not of this version")
+	case h[0] < oldest, len(h) != headerSize:
+		return damaged("the header is of no version that there is")
 	}
 	return nil
 }
@@ -74,6 +75,34 @@ func openHeader(h, passphrase []byte) ([]byte, error) {
 		return nil, ErrPassphrase
 	}
 	return master, nil
+}
+
+// An opener takes keys from headers that have passed checkHeader.
+type opener struct {
+	unlock func(header []byte) (*keys, error)
+	// renew makes a header of this version, with the master key of an older one.
+	renew func(header []byte) ([]byte, *keys, error)
+}
+
+func withPassphrase(passphrase []byte) opener {
+	return opener{
+		unlock: func(header []byte) (*keys, error) {
+			master, err := openHeader(header, passphrase)
+			if err != nil {
+				return nil, err
+			}
+			defer clear(master)
+			return deriveKeys(master, header[0]), nil
+		},
+		renew: func(header []byte) ([]byte, *keys, error) {
+			master, err := openHeader(header, passphrase)
+			if err != nil {
+				return nil, nil, err
+			}
+			defer clear(master)
+			return appendHeader(nil, passphrase, master), deriveKeys(master, version), nil
+		},
+	}
 }
 
 // passphraseKey stretches a passphrase into the key that seals the master key.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"io"
+	"slices"
 )
 
 // bbolt trusts its file: it maps the pages and follows their numbers, so that a
@@ -42,8 +43,12 @@ const (
 
 type walker struct {
 	file io.ReaderAt
-	high uint64              // all pages are below it
-	seen map[uint64]struct{} // pages that belong to somebody
+	high uint64   // all pages are below it
+	seen []uint64 // a bit for each page: it belongs to somebody
+}
+
+func newWalker(file io.ReaderAt, high uint64) *walker {
+	return &walker{file: file, high: high, seen: make([]uint64, high/64+1)}
 }
 
 type meta struct {
@@ -51,19 +56,31 @@ type meta struct {
 	root, freelist, high, transaction uint64
 }
 
+// layout is how many pages there are below the high-water mark, and how many of
+// them are free.
+type layout struct{ high, free uint64 }
+
 // checkPages proves that a bbolt file of size bytes holds one bucket with a sound
 // tree of pages, in ascending order of keys, and that no page is used twice.
-func checkPages(file io.ReaderAt, size int64) error {
-	m, err := newestMeta(file)
+func checkPages(file io.ReaderAt, size int64) (layout, error) {
+	m, _, err := metas(file)
 	if err != nil {
-		return err
+		return layout{}, err
 	}
 	if m.high > uint64(size)/pageSize {
-		return damaged("it is cut short")
+		return layout{}, damaged("it is cut short")
 	}
-	w := &walker{file: file, high: m.high, seen: make(map[uint64]struct{})}
+	w := newWalker(file, m.high)
+	if err := w.root(m.root); err != nil {
+		return layout{}, err
+	}
+	free, err := w.freelist(m.freelist)
+	return layout{high: m.high, free: uint64(len(free))}, err
+}
 
-	root, err := w.page(m.root, leafFlag)
+// root checks the page that holds our bucket's entry, and the bucket.
+func (w *walker) root(id uint64) error {
+	root, err := w.page(id, leafFlag)
 	if err != nil {
 		return err
 	}
@@ -77,38 +94,35 @@ func checkPages(file io.ReaderAt, size int64) error {
 	}
 	bucket := top[0].value
 	if child := u64(bucket); child != 0 {
-		err = w.tree(child, nil, nil, 0)
-	} else {
-		err = leaf(bucket[bucketSize:], nil, nil)
+		return w.tree(child, nil, nil, 0)
 	}
-	if err != nil {
-		return err
-	}
-	return w.freelist(m.freelist)
+	return leaf(bucket[bucketSize:], nil, nil)
 }
 
-// newestMeta picks the meta page that bbolt will use: it takes the page size of the
-// first sound one, so each must have ours.
-func newestMeta(file io.ReaderAt) (meta, error) {
-	var best meta
-	found := false
+// metas returns the meta page that bbolt will use, and the other, a zero one if
+// that is not sound. bbolt takes the page size of the first sound one, so each
+// must have ours.
+func metas(file io.ReaderAt) (newest, other meta, err error) {
 	for id := range int64(2) {
 		b := make([]byte, pageHeader+metaSize)
 		if _, err := file.ReadAt(b, id*pageSize); err != nil {
-			return meta{}, damaged("it cannot be read")
+			return meta{}, meta{}, damaged("it cannot be read")
 		}
 		m, ok := parseMeta(b[pageHeader:])
-		if ok && m.pageSize != pageSize {
-			return meta{}, damaged("its pages have another size")
-		}
-		if ok && (!found || m.transaction > best.transaction) {
-			best, found = m, true
+		switch {
+		case !ok:
+		case m.pageSize != pageSize:
+			return meta{}, meta{}, damaged("its pages have another size")
+		case newest.pageSize == 0 || m.transaction > newest.transaction:
+			newest, other = m, newest
+		default:
+			other = m
 		}
 	}
-	if !found {
-		return meta{}, damaged("it is not a profile")
+	if newest.pageSize == 0 {
+		return meta{}, meta{}, damaged("it is not a profile")
 	}
-	return best, nil
+	return newest, other, nil
 }
 
 func parseMeta(b []byte) (meta, bool) {
@@ -125,12 +139,12 @@ func (w *walker) page(id uint64, kinds uint16) ([]byte, error) {
 	if id < 2 || id >= w.high {
 		return nil, damaged("a page is out of range")
 	}
-	head := make([]byte, pageHeader)
-	if _, err := w.file.ReadAt(head, int64(id)*pageSize); err != nil {
+	b := make([]byte, pageSize)
+	if _, err := w.file.ReadAt(b, int64(id)*pageSize); err != nil {
 		return nil, damaged("it cannot be read")
 	}
-	flags, overflow := u16(head[8:]), uint64(u32(head[12:]))
-	if u64(head) != id || flags&kinds == 0 || flags&^kinds != 0 || overflow >= w.high-id {
+	flags, overflow := u16(b[8:]), uint64(u32(b[12:]))
+	if u64(b) != id || flags&kinds == 0 || flags&^kinds != 0 || overflow >= w.high-id {
 		return nil, damaged("a page is not what it should be")
 	}
 	for i := id; i <= id+overflow; i++ {
@@ -138,18 +152,21 @@ func (w *walker) page(id uint64, kinds uint16) ([]byte, error) {
 			return nil, err
 		}
 	}
-	b := make([]byte, (1+overflow)*pageSize)
-	if _, err := w.file.ReadAt(b, int64(id)*pageSize); err != nil {
-		return nil, damaged("it cannot be read")
+	if overflow > 0 {
+		b = slices.Concat(b, make([]byte, overflow*pageSize))
+		if _, err := w.file.ReadAt(b[pageSize:], int64(id+1)*pageSize); err != nil {
+			return nil, damaged("it cannot be read")
+		}
 	}
 	return b, nil
 }
 
 func (w *walker) take(id uint64) error {
-	if _, taken := w.seen[id]; taken {
+	word, bit := &w.seen[id/64], uint64(1)<<(id%64)
+	if *word&bit != 0 {
 		return damaged("a page is used twice")
 	}
-	w.seen[id] = struct{}{}
+	*word |= bit
 	return nil
 }
 
@@ -208,35 +225,36 @@ func leaf(b, least, below []byte) error {
 	return ordered(es, least, below)
 }
 
-// freelist checks that the free pages are in order and nobody's.
-func (w *walker) freelist(id uint64) error {
+// freelist checks that the free pages are in order and nobody's, and returns them.
+func (w *walker) freelist(id uint64) ([]uint64, error) {
 	b, err := w.page(id, freelistFlag)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ids := b[pageHeader:]
 	n := uint64(u16(b[10:]))
 	if n == manyFree {
 		n, ids = u64(ids), ids[8:]
 		if n < manyFree {
-			return damaged("its list of free pages is miscounted")
+			return nil, damaged("its list of free pages is miscounted")
 		}
 	}
 	if n > uint64(len(ids))/8 {
-		return damaged("its list of free pages is cut short")
+		return nil, damaged("its list of free pages is cut short")
 	}
+	free := make([]uint64, n)
 	last := uint64(1)
-	for i := range n {
-		free := u64(ids[8*i:])
-		if free <= last || free >= w.high {
-			return damaged("a free page is out of range")
+	for i := range free {
+		free[i] = u64(ids[8*i:])
+		if free[i] <= last || free[i] >= w.high {
+			return nil, damaged("a free page is out of range")
 		}
-		if err := w.take(free); err != nil {
-			return err
+		if err := w.take(free[i]); err != nil {
+			return nil, err
 		}
-		last = free
+		last = free[i]
 	}
-	return nil
+	return free, nil
 }
 
 // An element of a branch page has a child, one of a leaf page flags and a value.

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -27,14 +28,17 @@ const (
 // A name is where a value lies: the hidden bucket, then the hidden key.
 type name [nameSize]byte
 
-// keys are the two keys derived from the master key.
+// keys are the two keys derived from the master key, for one version.
 type keys struct {
+	version    byte
 	seal, name [32]byte
 }
 
-func deriveKeys(master []byte) *keys {
-	k := new(keys)
-	derive(&k.seal, master, "chatnt vault v1 seal")
+func deriveKeys(master []byte, version byte) *keys {
+	k := &keys{version: version}
+	derive(&k.seal, master, fmt.Sprintf("chatnt vault v%d seal", version))
+	// Of version 1 in all of them: a bucket's name is nowhere to be read, so
+	// values can only move to a newer version under the names that they have.
 	derive(&k.name, master, "chatnt vault v1 name")
 	return k
 }
@@ -46,6 +50,11 @@ func derive(out *[32]byte, master []byte, info string) {
 	}
 	copy(out[:], b)
 	clear(b)
+}
+
+func (k *keys) clone() *keys {
+	c := *k
+	return &c
 }
 
 // wipe forgets the keys. Copies inside cipher states are the collector's.
@@ -86,7 +95,7 @@ func (k *keys) sealValue(at name, key string, value []byte) []byte {
 	defer clear(body)
 
 	nonce := random(chacha20poly1305.NonceSizeX)
-	return newAEAD(k.seal[:]).Seal(nonce, nonce, body, aad(at))
+	return newAEAD(k.seal[:]).Seal(nonce, nonce, body, k.aad(at))
 }
 
 // openValue reverses sealValue. It refuses a body that sealValue would not have
@@ -97,7 +106,7 @@ func (k *keys) openValue(at name, sealed []byte) (key string, value []byte, err 
 		return "", nil, damaged("a value is cut short")
 	}
 	nonce, box := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
-	body, err := aead.Open(nil, nonce, box, aad(at))
+	body, err := aead.Open(nil, nonce, box, k.aad(at))
 	if err != nil {
 		return "", nil, damaged("a value does not open")
 	}
@@ -127,8 +136,8 @@ func padded(size int) int {
 	return (size + 1<<low - 1) &^ (1<<low - 1)
 }
 
-func aad(at name) []byte {
-	return append([]byte{version}, at[:]...)
+func (k *keys) aad(at name) []byte {
+	return append([]byte{k.version}, at[:]...)
 }
 
 func newAEAD(key []byte) cipher.AEAD {

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 // A store keeps sealed bytes under names. A view sees the state at its start
@@ -15,6 +13,8 @@ import (
 type store interface {
 	view(func(pages) error) error
 	update(func(pages) error) error
+	// scrub leaves nothing behind of what updates have deleted or replaced.
+	scrub() error
 	close() error
 }
 
@@ -26,41 +26,6 @@ type pages interface {
 	delete(n name) error
 	// scan calls fn for every name that starts with prefix. fn changes nothing.
 	scan(prefix []byte, fn func(n name, sealed []byte) error) error
-}
-
-// disk is the store in a bbolt file.
-type disk struct{ db *bolt.DB }
-
-func (d disk) view(fn func(pages) error) error {
-	return d.db.View(func(tx *bolt.Tx) error { return fn(diskPages{tx.Bucket(rootBucket())}) })
-}
-
-func (d disk) update(fn func(pages) error) error {
-	return d.db.Update(func(tx *bolt.Tx) error { return fn(diskPages{tx.Bucket(rootBucket())}) })
-}
-
-func (d disk) close() error { return d.db.Close() }
-
-type diskPages struct{ b *bolt.Bucket }
-
-func (p diskPages) get(n name) []byte               { return p.b.Get(n[:]) }
-func (p diskPages) put(n name, sealed []byte) error { return p.b.Put(n[:], sealed) }
-func (p diskPages) delete(n name) error             { return p.b.Delete(n[:]) }
-
-func (p diskPages) scan(prefix []byte, fn func(name, []byte) error) error {
-	c := p.b.Cursor()
-	for k, sealed := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, sealed = c.Next() {
-		if string(k) == headerKey {
-			continue
-		}
-		if len(k) != nameSize {
-			return damaged("it holds what no profile holds")
-		}
-		if err := fn(name(k), sealed); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // memory is the store of a process: the same seals, in a map that is replaced
@@ -89,6 +54,9 @@ func (m *memory) update(fn func(pages) error) error {
 	m.state.Store(&next)
 	return nil
 }
+
+// scrub has nothing to do: what is replaced is the collector's.
+func (m *memory) scrub() error { return nil }
 
 func (m *memory) close() error {
 	m.state.Store(&memoryPages{})

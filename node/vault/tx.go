@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ErrNotFound says that a bucket has no such key.
@@ -30,7 +31,11 @@ func (t *Tx) Get(bucket, key string) ([]byte, error) {
 	if err := t.check(bucket, key, false); err != nil {
 		return nil, err
 	}
-	at := t.keys.of(bucket, key)
+	return t.open(t.keys.of(bucket, key), key)
+}
+
+// open returns the value of key, which lies at a name, ErrNotFound if none does.
+func (t *Tx) open(at name, key string) ([]byte, error) {
 	sealed := t.pages.get(at)
 	if sealed == nil {
 		return nil, ErrNotFound
@@ -83,29 +88,33 @@ func (t *Tx) ForEach(bucket string, fn func(key string, value []byte) error) err
 	if err := t.check(bucket, "-", false); err != nil {
 		return err
 	}
-	var names []string
+	type entry struct {
+		key string
+		at  name
+	}
+	var entries []entry
 	err := t.pages.scan(t.keys.group(bucket), func(at name, sealed []byte) error {
 		key, value, err := t.keys.openValue(at, sealed)
 		clear(value)
 		if err != nil {
 			return err
 		}
-		names = append(names, key)
+		entries = append(entries, entry{key, at})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
-	for _, key := range names {
-		value, err := t.Get(bucket, key)
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+	for _, e := range entries {
+		value, err := t.open(e.at, e.key)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if err := fn(key, value); err != nil {
+		if err := fn(e.key, value); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if task := os.Getenv(childTask); task != "" {
+		os.Exit(runChild(task)) // this is the process of a test, see child_test.go
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func passphrase() []byte { return []byte("correct horse battery staple") }
 
@@ -373,7 +378,7 @@ func TestReopen(t *testing.T) {
 	if err := v.Close(); err != nil {
 		t.Fatal(err)
 	}
-	v, err := Open(path, passphrase())
+	v, err := Open(path, passphrase(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,7 +442,7 @@ func TestCreateRace(t *testing.T) {
 	errs := make([]error, 4)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { errs[i] = write(dir, path, header, deriveKeys(master)) })
+		wg.Go(func() { errs[i] = write(dir, path, header, deriveKeys(master, version)) })
 	}
 	wg.Wait()
 	won := 0
@@ -457,7 +462,7 @@ func TestCreateRace(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	v, path := create(t)
 	put(t, v, "b", "k", "1")
-	if _, err := Open(path, passphrase()); !errors.Is(err, ErrInUse) {
+	if _, err := Open(path, passphrase(), nil); !errors.Is(err, ErrInUse) {
 		t.Errorf("in use: %v", err)
 	}
 	if err := v.Close(); err != nil {
@@ -465,16 +470,16 @@ func TestOpenErrors(t *testing.T) {
 	}
 	before, _ := os.ReadFile(path)
 	for _, wrong := range []string{"", "wrong", string(passphrase()) + " "} {
-		if _, err := Open(path, []byte(wrong)); !errors.Is(err, ErrPassphrase) {
+		if _, err := Open(path, []byte(wrong), nil); !errors.Is(err, ErrPassphrase) {
 			t.Errorf("passphrase %q: %v", wrong, err)
 		}
 	}
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
-	if _, err := Open(missing, passphrase()); !errors.Is(err, fs.ErrNotExist) || Exists(missing) {
+	if _, err := Open(missing, passphrase(), nil); !errors.Is(err, fs.ErrNotExist) || Exists(missing) {
 		t.Errorf("missing: %v", err)
 	}
-	if _, err := Open(dir, passphrase()); !errors.Is(err, ErrDamaged) {
+	if _, err := Open(dir, passphrase(), nil); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a directory: %v", err)
 	}
 	for _, size := range []int{0, 1, 4 * pageSize, 1 << 16} {
@@ -482,7 +487,7 @@ func TestOpenErrors(t *testing.T) {
 		if err := os.WriteFile(junk, bytes.Repeat([]byte{0xA5}, size), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(junk, passphrase()); !errors.Is(err, ErrDamaged) {
+		if _, err := Open(junk, passphrase(), nil); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%d bytes of junk: %v", size, err)
 		}
 	}
@@ -498,7 +503,7 @@ func TestNewerVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(path)
-	if _, err := Open(path, passphrase()); !errors.Is(err, ErrVersion) {
+	if _, err := Open(path, passphrase(), nil); !errors.Is(err, ErrVersion) {
 		t.Errorf("got %v, want ErrVersion", err)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
@@ -544,7 +549,7 @@ func TestOpenedByManyAtOnce(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for {
-				v, err := Open(path, passphrase())
+				v, err := Open(path, passphrase(), nil)
 				if err == nil {
 					if err := v.Close(); err != nil {
 						t.Error(err)
