@@ -18,6 +18,8 @@ const (
 	growthFirst = 500 * time.Millisecond // from when the network grew to the next put ...
 	growthLast  = 5 * time.Minute        // ... four times as long with each such put
 
+	lookWait = 10 * time.Second // for the table's newest record of this node
+
 	clockEvery = time.Minute // the clock is looked at: it may have been set, or stood still while the machine slept
 )
 
@@ -30,6 +32,10 @@ type Publication struct {
 	// Sign returns the record as it is to be published now, with a new sequence.
 	Sign func(now time.Time) ([]byte, error)
 
+	// Outdated reports whether what the table has is newer than what was signed, as it
+	// is when this node's profile was replaced by an older copy. Sign goes beyond it then. May be nil.
+	Outdated func(found []byte) bool
+
 	// Announce tells others of a record that was just put; may be nil. Before
 	// the first put succeeds there is nobody to tell.
 	Announce func(ctx context.Context, value []byte)
@@ -38,6 +44,7 @@ type Publication struct {
 // Putter is the hash table as a publisher sees it (discovery/dht).
 type Putter interface {
 	Put(ctx context.Context, key string, value []byte) (stored int, err error)
+	Get(ctx context.Context, keys ...string) ([]byte, error)
 }
 
 // Publisher keeps this node's own records in the hash table. The table does not
@@ -100,6 +107,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		again  = newAlarm() // when to put again what is signed
 		retry  = retryFirst
 		gap    = growthFirst
+		known  = it.Outdated == nil // what the table had when this node came
 	)
 	defer expiry.Stop()
 	defer clock.Stop()
@@ -142,6 +150,9 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		taken := p.put(putting, it, value)
 		stop()
 		if !taken {
+			// It is signed anew then, with a higher sequence: the network may have a newer
+			// record, if this node's profile is an older copy of itself.
+			value = nil
 			again.within(retry)
 			retry = min(2*retry, retryLast)
 			continue
@@ -150,7 +161,27 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		if it.Announce != nil {
 			it.Announce(ctx, value)
 		}
+		if !known {
+			var outdated bool
+			if outdated, known = p.look(ctx, it); outdated {
+				value = nil
+				again.within(0)
+			}
+		}
 	}
+}
+
+// look asks the table, once it has taken a record, for the newest that it has. It
+// reports whether what was signed is older, and whether the table has answered.
+func (p *Publisher) look(ctx context.Context, it *item) (outdated, answered bool) {
+	ctx, cancel := context.WithTimeout(ctx, lookWait)
+	defer cancel()
+	found, err := p.table.Get(ctx, it.Keys...)
+	if err != nil || !it.Outdated(found) {
+		return false, err == nil
+	}
+	p.log.Debug("others have a newer record of this node: it is signed anew", "what", it.What)
+	return true, true
 }
 
 // span is the time that a signed record is good for, by the clock that others

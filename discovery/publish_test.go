@@ -23,6 +23,7 @@ type fakePutter struct {
 	start  time.Time
 	stored map[string]int // by key; missing: at one node
 	puts   []string       // time, key and value
+	found  []byte         // what is there; nil: nothing
 	hold   func(ctx context.Context)
 }
 
@@ -40,6 +41,15 @@ func (f *fakePutter) Put(ctx context.Context, key string, value []byte) (int, er
 		return 0, errFake
 	}
 	return 1, nil
+}
+
+func (f *fakePutter) Get(context.Context, ...string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.found == nil {
+		return nil, errFake
+	}
+	return f.found, nil
 }
 
 // take returns what was put since the last call, in order of time and key.
@@ -102,12 +112,14 @@ func TestPublishesOnceAtTheStart(t *testing.T) {
 	})
 }
 
+// A record that nobody takes is signed anew each time: others may hold one of a higher
+// sequence, from before this node's profile was replaced by an older copy.
 func TestRetriesUntilStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &fakePutter{stored: map[string]int{"a": 0}}
 		_, announced := publishing(t, table, "a")
 		pass(3 * time.Minute)
-		want := []string{"0s a v1", "1s a v1", "3s a v1", "7s a v1", "15s a v1", "31s a v1", "1m3s a v1", "2m3s a v1"}
+		want := []string{"0s a v1", "1s a v2", "3s a v3", "7s a v4", "15s a v5", "31s a v6", "1m3s a v7", "2m3s a v8"}
 		if got := table.take(); !slices.Equal(got, want) {
 			t.Errorf("put %v, want %v", got, want)
 		}
@@ -118,10 +130,10 @@ func TestRetriesUntilStored(t *testing.T) {
 		table.stored = nil
 		table.mu.Unlock()
 		pass(30 * time.Minute)
-		if got := table.take(); !slices.Equal(got, []string{"3m3s a v1"}) {
+		if got := table.take(); !slices.Equal(got, []string{"3m3s a v9"}) {
 			t.Errorf("put %v", got)
 		}
-		if said := announced(); said != "v1" {
+		if said := announced(); said != "v9" {
 			t.Errorf("announced %q", said)
 		}
 	})
@@ -278,5 +290,42 @@ func TestPublisherEndsInTheMiddle(t *testing.T) {
 		publishing(t, table, "a", "b")
 		<-held
 		<-held // both puts are under way: running ends them now
+	})
+}
+
+// A newer record in the table than was signed is of a time that this node's profile does
+// not know of, as it is an older copy: it is signed anew, once the table is first asked.
+func TestOutdatedIsSignedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &fakePutter{start: time.Now()}
+		signed, asked := 0, 0
+		p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler), Publication{
+			What: "record", Keys: []string{"a"}, Every: time.Hour,
+			Sign: func(time.Time) ([]byte, error) { signed++; return fmt.Appendf(nil, "v%d", signed), nil },
+			Outdated: func(found []byte) bool {
+				asked++
+				if string(found) != "v7" {
+					t.Errorf("the table has %q", found)
+				}
+				older := signed < 7
+				signed = max(signed, 7)
+				return older
+			},
+		})
+		running(t, p.Run)
+		pass(time.Second) // nothing is found yet: it is asked again after the next put
+		table.mu.Lock()
+		table.found = []byte("v7")
+		table.mu.Unlock()
+		p.Renew()
+		pass(10 * time.Second)
+		puts := table.take()
+		if want := "v8"; len(puts) < 3 || !strings.HasSuffix(puts[len(puts)-1], want) {
+			t.Errorf("put %v, want %s last", puts, want)
+		}
+		pass(5 * time.Hour)
+		if asked != 1 {
+			t.Errorf("the table was asked %d times", asked)
+		}
 	})
 }

@@ -113,11 +113,11 @@ func TestRenewLeavesAPutUnderWay(t *testing.T) {
 		p.Renew()
 		pass(2 * time.Second)
 		got := table.take()
-		if want := "10m2s a v3"; len(got) == 0 || !slices.Contains(got, want) {
+		if want := "10m2s a v17"; len(got) == 0 || !slices.Contains(got, want) {
 			t.Errorf("put %v, want %s among them", got, want)
 		}
-		if said := announced(); !strings.HasSuffix(said, "v3") {
-			t.Errorf("announced %q, want v3 last", said)
+		if said := announced(); !strings.HasSuffix(said, "v17") {
+			t.Errorf("announced %q, want v17 last", said)
 		}
 	})
 }
