@@ -92,6 +92,17 @@ func Result(result any) string {
 		fmt.Fprintf(&b, "  (%s queued)\n", r.ID[:min(8, len(r.ID))])
 	case control.Conversation:
 		fmt.Fprintf(&b, "What you type goes to %s now; /close ends that.\n", Clean(r.Name))
+	case control.Settings:
+		b.WriteString(settings(r))
+	case control.History:
+		for _, said := range r.Texts {
+			who := Clean(said.Name)
+			if said.Own {
+				who = "you"
+			}
+			fmt.Fprintf(&b, "[%s] %s: %s\n", said.At.Local().Format("2006-01-02 15:04"), who, Clean(said.Text))
+		}
+		empty(&b, "Nothing is kept of this conversation: /set history on keeps what is said from then on.")
 	case control.Peers:
 		fmt.Fprintf(&b, "%d relays known, %d usable now\n", r.Known, r.Usable)
 		for _, id := range r.Relays {
@@ -107,6 +118,19 @@ func Result(result any) string {
 		b.WriteString(Status(r))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// settings says what is kept of a conversation.
+func settings(s control.Settings) string {
+	kept := "Nothing is kept of what you and %s say"
+	if s.History {
+		kept = "What you and %s say is kept"
+	}
+	kept = fmt.Sprintf(kept, Clean(s.Name))
+	if s.TTL == 0 {
+		return kept + ".\n"
+	}
+	return fmt.Sprintf("%s; texts are forgotten after %v, by both sides.\n", kept, time.Duration(s.TTL)*time.Second)
 }
 
 func empty(b *strings.Builder, otherwise string) {

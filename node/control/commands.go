@@ -34,6 +34,8 @@ func commands() []command {
 		{"msg", "NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
+		{"set", "[history on|off | ttl TIME|off] [NAME]", "what is kept of a conversation, and for how long: /set ttl 1h", (*Dialogue).set},
+		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
 		{"status", "", "how the node is doing", (*Dialogue).status},

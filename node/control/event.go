@@ -66,7 +66,7 @@ type RelaysChanged struct {
 // Warning says that something is wrong that a person should know of, or that it
 // no longer is.
 type Warning struct {
-	About string `json:"about"` // one word: "clock"
+	About string `json:"about"` // one word: "clock", "session"
 	Text  string `json:"text"`  // a sentence, and what to do
 	Over  bool   `json:"over"`  // it is no longer so
 }

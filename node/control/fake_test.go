@@ -110,6 +110,29 @@ func (f *fakeNode) Send(name, text string) (message.ID, error) {
 	return message.ID{7}, nil
 }
 
+func (f *fakeNode) Settings(name string) (control.Settings, error) {
+	c, err := f.Contact(name)
+	return control.Settings{Name: c.Name}, err
+}
+
+func (f *fakeNode) SetHistory(name string, on bool) (control.Settings, error) {
+	c, err := f.Contact(name)
+	f.note("history %s %v", c.Name, on)
+	return control.Settings{Name: c.Name, History: on}, err
+}
+
+func (f *fakeNode) SetTTL(name string, ttl time.Duration) (control.Settings, error) {
+	c, err := f.Contact(name)
+	f.note("ttl %s %v", c.Name, ttl)
+	return control.Settings{Name: c.Name, TTL: int(ttl / time.Second)}, err
+}
+
+func (f *fakeNode) History(name string, limit int) ([]control.Said, error) {
+	c, err := f.Contact(name)
+	f.note("history of %s, %d", c.Name, limit)
+	return []control.Said{{ID: "1", Name: c.Name, Text: "hi", At: time.Unix(1, 0).UTC()}}, err
+}
+
 func (f *fakeNode) Peers() control.Peers {
 	return control.Peers{Known: 3, Usable: 1, Relays: []string{"there"}}
 }

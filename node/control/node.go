@@ -25,6 +25,10 @@ type Node interface {
 	Requests() []Request
 	Contact(name string) (Contact, error)
 	Send(name, text string) (message.ID, error)
+	Settings(name string) (Settings, error)
+	SetHistory(name string, on bool) (Settings, error)
+	SetTTL(name string, ttl time.Duration) (Settings, error)
+	History(name string, limit int) ([]Said, error)
 
 	Peers() Peers
 	LastPath() (Path, error)
@@ -52,6 +56,22 @@ type Request struct {
 	Name string    `json:"name"`
 	Text string    `json:"text"`
 	At   time.Time `json:"at"`
+}
+
+// Settings are those of one conversation.
+type Settings struct {
+	Name    string `json:"name"`
+	History bool   `json:"history"` // texts are kept
+	TTL     int    `json:"ttl"`     // seconds after which both sides forget a text that is said now; 0: never
+}
+
+// Said is a text that was kept.
+type Said struct {
+	ID   string    `json:"id"`
+	Own  bool      `json:"own"`  // this person said it
+	Name string    `json:"name"` // of the contact, whoever said it
+	Text string    `json:"text"`
+	At   time.Time `json:"at"` // by the clock of who said it
 }
 
 // Path is the way the last message took.
