@@ -1,11 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -42,17 +45,19 @@ type messenger struct {
 	overlay *overlay.Overlay
 	relays  *discovery.Directory
 
-	inbox   chan []byte // sealed frames that came for this person
-	started time.Time   // by the monotonic clock too
+	inbox   chan []byte   // sealed frames that came for this person
+	aged    chan struct{} // capacity 1: a text was kept that is to be forgotten
+	started time.Time     // by the monotonic clock too
 	wg      sync.WaitGroup
 
 	mu            sync.Mutex
 	ctx           context.Context             // guarded by mu; nil until run
 	book          *contact.Book               // guarded by mu
 	conversations map[hashid.ID]*conversation // guarded by mu
+	hellos        hellos                      // guarded by mu
 	lastPath      *control.Path               // guarded by mu
 	unshown       []unshown                   // guarded by mu: left from the last run, until run tells it
-	arrived       uint64                      // guarded by mu: number of the last text in bucketUnshown
+	lastUnshown   uint64                      // guarded by mu: number of the last text in bucketUnshown
 }
 
 // maxInbox is how many sealed frames may wait to be opened.
@@ -61,7 +66,7 @@ const maxInbox = 256
 func newMessenger(p *Profile, now func() time.Time, f *feed, log *slog.Logger, who *people, o *overlay.Overlay, relays *discovery.Directory) (*messenger, error) {
 	m := &messenger{
 		profile: p, now: now, feed: f, log: log, network: p.network.ID(), people: who, overlay: o, relays: relays,
-		inbox: make(chan []byte, maxInbox), started: time.Now(),
+		inbox: make(chan []byte, maxInbox), aged: make(chan struct{}, 1), started: time.Now(),
 		conversations: make(map[hashid.ID]*conversation),
 	}
 	if err := p.vault.View(m.load); err != nil {
@@ -79,6 +84,7 @@ func (m *messenger) run(ctx context.Context) {
 	for _, c := range m.conversations {
 		m.wake(c)
 	}
+	m.wg.Go(func() { m.forgetful(ctx) })
 	m.mu.Unlock()
 	m.receive(ctx)
 	// wake starts no sender once ctx has ended, but one may be starting now.
@@ -91,8 +97,13 @@ func (m *messenger) run(ctx context.Context) {
 const (
 	bucketContacts      = "contacts"      // hashid: contact.Contact
 	bucketRequests      = "requests"      // hashid: contact.Request
-	bucketConversations = "conversations" // hashid: numbering
-	bucketOutbox        = "outbox"        // hashid and sequence: outgoing
+	bucketConversations = "conversations" // hashid: ledger
+	bucketTalks         = "talks"         // hashid and session: talk
+	bucketEarly         = "early"         // hashid, session and number: message
+	bucketSeen          = "seen"          // hashid and chunk: ids of texts
+	bucketHellos        = "hellos"        // session: hello
+	bucketOutbox        = "outbox"        // hashid and place: outgoing
+	bucketFrames        = "frames"        // the same: sealed
 	bucketUnshown       = "unshown"       // number, in the order of arrival: unshown
 )
 
@@ -106,14 +117,32 @@ func (m *messenger) load(tx *vault.Tx) error {
 		return err
 	}
 	m.book = contact.New(contacts, requests)
-	numberings, err := loadAll[numbering](tx, bucketConversations)
+	if err := m.loadConversations(tx); err != nil {
+		return err
+	}
+	if m.hellos, err = loadHellos(tx); err != nil {
+		return err
+	}
+	m.unshown, err = loadAll[unshown](tx, bucketUnshown)
+	if n := len(m.unshown); n > 0 {
+		m.lastUnshown = m.unshown[n-1].Number
+	}
+	return err
+}
+
+// loadConversations reads the conversations with their talks and what waits in them.
+func (m *messenger) loadConversations(tx *vault.Tx) error {
+	ledgers, err := loadAll[ledger](tx, bucketConversations)
 	if err != nil {
 		return err
 	}
-	for _, n := range numberings {
-		m.conversations[n.Peer] = newConversation(n)
+	for _, l := range ledgers {
+		m.conversations[l.Peer] = newConversation(l)
 	}
-	items, err := loadAll[outgoing](tx, bucketOutbox) // in the order of hashid, then sequence
+	if err := m.loadTalks(tx); err != nil {
+		return err
+	}
+	items, err := loadAll[outgoing](tx, bucketOutbox) // in the order of hashid, then place
 	if err != nil {
 		return err
 	}
@@ -123,25 +152,93 @@ func (m *messenger) load(tx *vault.Tx) error {
 			return errors.New("an unsent message belongs to no conversation")
 		}
 		c.outbox = append(c.outbox, &item)
+		raw, err := tx.Get(bucketFrames, item.key())
+		if errors.Is(err, vault.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		id, s, err := parseSealed(raw)
+		if err != nil {
+			return err
+		}
+		if t := c.current(); t != nil && t.session.ID() == id { // else it is sealed anew
+			item.sequence, item.frame = s.sequence, s.frame
+		}
 	}
-	m.unshown, err = loadAll[unshown](tx, bucketUnshown)
-	if n := len(m.unshown); n > 0 {
-		m.arrived = m.unshown[n-1].Number
+	return nil
+}
+
+// loadTalks reads the talks, and what came early in them.
+func (m *messenger) loadTalks(tx *vault.Tx) error {
+	byKey := make(map[string]*talk)
+	err := tx.ForEach(bucketTalks, func(key string, raw []byte) error {
+		defer clear(raw)
+		peer, t, err := parseTalk(key, raw)
+		if err != nil {
+			return err
+		}
+		c := m.conversations[peer]
+		if c == nil {
+			return errors.New("a stored session belongs to no conversation")
+		}
+		byKey[key] = t
+		at, _ := slices.BinarySearchFunc(c.talks, t, func(x, y *talk) int { return y.made.Compare(x.made) })
+		c.talks = slices.Insert(c.talks, at, t)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	return err
+	return tx.ForEach(bucketEarly, func(key string, raw []byte) error {
+		at := strings.LastIndexByte(key, ' ')
+		if at < 0 || byKey[key[:at]] == nil {
+			return errors.New("a message that came early belongs to no session")
+		}
+		msg, err := message.Parse(raw)
+		if err != nil {
+			return fmt.Errorf("a message that came early is damaged: %w", err)
+		}
+		byKey[key[:at]].early[msg.Sequence] = msg
+		return nil
+	})
 }
 
 func loadAll[T any](tx *vault.Tx, bucket string) ([]T, error) {
 	var all []T
-	err := tx.ForEach(bucket, func(_ string, raw []byte) error {
-		var one T
-		if err := json.Unmarshal(raw, &one); err != nil {
-			return fmt.Errorf("an entry of %s is damaged: %w", bucket, err)
-		}
-		all = append(all, one)
-		return nil
-	})
+	err := forEach(tx, bucket, func(_ string, one T) error { all = append(all, one); return nil })
 	return all, err
+}
+
+// forEach calls fn for what store has put into a bucket, in the order of the keys.
+func forEach[T any](tx *vault.Tx, bucket string, fn func(key string, one T) error) error {
+	return tx.ForEach(bucket, func(key string, raw []byte) error {
+		one, err := parse[T](bucket, raw)
+		if err != nil {
+			return err
+		}
+		return fn(key, one)
+	})
+}
+
+// load reads what store has put under a key.
+func load[T any](tx *vault.Tx, bucket, key string) (T, error) {
+	raw, err := tx.Get(bucket, key)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return parse[T](bucket, raw)
+}
+
+func parse[T any](bucket string, raw []byte) (one T, err error) {
+	defer clear(raw)
+	if err := json.Unmarshal(raw, &one); err != nil {
+		what, _, _ := strings.Cut(bucket, " ")
+		return one, fmt.Errorf("an entry of %s is damaged: %w", what, err)
+	}
+	return one, nil
 }
 
 func store(tx *vault.Tx, bucket, key string, value any) error {
@@ -174,11 +271,14 @@ func (m *messenger) send(name, text string) (message.ID, error) {
 	id := message.NewID()
 	var items []*outgoing
 	for i, part := range parts {
-		items = append(items, &outgoing{Kind: message.Text, ID: id, Part: uint8(i), Parts: uint8(len(parts)), Text: part})
+		items = append(items, &outgoing{Kind: message.Text, ID: id, TTL: c.TTL, Part: uint8(i), Parts: uint8(len(parts)), Text: part})
 	}
-	if err := m.queue(c, items, nil); err != nil {
+	own := said{ID: id, Own: true, Text: text, At: m.now()}
+	err = m.queue(c, items, func(tx *vault.Tx, next *ledger) error { return next.keep(tx, own, c.TTL, own.At) })
+	if err != nil {
 		return message.ID{}, err
 	}
+	nudge(m.aged)
 	m.feed.emit(control.StatusChanged{ID: id.String(), To: to.Hashid.String(), State: control.Queued, Reason: m.waitsFor(to)})
 	return id, nil
 }
@@ -215,7 +315,7 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 		return err
 	}
 	ask := &outgoing{Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text)}
-	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested}, ask)
+	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested}, ask, nil)
 }
 
 // unasked reports whether a request to a contact is neither answered nor under
@@ -277,23 +377,28 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 	}
 	reply := &outgoing{Kind: kind, ID: message.NewID(), Parts: 1, Nick: nick}
 	who := contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected}
-	if err := m.become(who, reply); err != nil {
+	if err := m.become(who, reply, nil); err != nil {
 		return err
 	}
 	c := m.conversation(asking.From)
-	c.receiptDue = state == contact.Accepted
+	if t := c.current(); t != nil {
+		t.receiptDue = state == contact.Accepted
+	}
 	m.wake(c)
 	return nil
 }
 
 // become moves a contact into a state, queues what tells the other side, and
 // takes back requests of this person's that are over with that, in one
-// transaction. Called with mu held.
-func (m *messenger) become(who contact.Contact, tell *outgoing) error {
+// transaction with what also does. Called with mu held.
+func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault.Tx) error) error {
 	who.Since = m.now()
 	c := m.conversation(who.Hashid)
 	over, renamed := requests(c), m.book.Yield(who.Name, who.Hashid)
-	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx) error {
+	if len(over) > 0 { // before the texts that wait for the answer: the other side takes none until it has this one
+		tell.Place = over[0].Place
+	}
+	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx, _ *ledger) error {
 		for _, other := range renamed {
 			if err := storeContact(tx, other); err != nil {
 				return err
@@ -302,12 +407,18 @@ func (m *messenger) become(who contact.Contact, tell *outgoing) error {
 		if err := deleteOutgoing(tx, over); err != nil {
 			return err
 		}
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
 		return storeContact(tx, who)
 	})
 	if err != nil {
 		return err
 	}
 	c.drop(over)
+	slices.SortStableFunc(c.outbox, func(x, y *outgoing) int { return cmp.Compare(x.Place, y.Place) })
 	for _, other := range renamed {
 		m.book.Put(other)
 	}
@@ -337,17 +448,20 @@ func storeContact(tx *vault.Tx, who contact.Contact) error {
 	return store(tx, bucketContacts, who.Hashid.String(), who)
 }
 
-// queue numbers items, stores them in one transaction with what also does, and
-// wakes the conversation's sender. Called with mu held.
-func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.Tx) error) error {
-	next, now := c.numbering, m.now() // one time for all parts of a text: they are given up together
+// queue gives items the next places, but for those that have one, stores them in one transaction with what also does,
+// and wakes the conversation's sender. Called with mu held.
+func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.Tx, *ledger) error) error {
+	next, now := c.ledger, m.now() // one time for all parts of a text: they are given up together
 	for _, item := range items {
-		item.To, item.Sequence, item.At = next.Peer, next.Next, now
-		next.Next++
+		item.To, item.At = next.Peer, now
+		if item.Place == 0 {
+			item.Place = next.Next
+			next.Next++
+		}
 	}
 	err := m.profile.vault.Update(func(tx *vault.Tx) error {
 		if also != nil {
-			if err := also(tx); err != nil {
+			if err := also(tx, &next); err != nil {
 				return err
 			}
 		}
@@ -356,12 +470,12 @@ func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.T
 				return err
 			}
 		}
-		return store(tx, bucketConversations, next.Peer.String(), next)
+		return c.put(tx, next)
 	})
 	if err != nil {
 		return fmt.Errorf("the message could not be stored: %w", err)
 	}
-	c.numbering = next
+	c.ledger = next
 	c.outbox = append(c.outbox, items...)
 	m.wake(c)
 	return nil
@@ -372,7 +486,7 @@ func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.T
 func (m *messenger) conversation(peer hashid.ID) *conversation {
 	c := m.conversations[peer]
 	if c == nil {
-		c = newConversation(numbering{Peer: peer, Stream: uint64(m.now().UnixNano()), Next: 1})
+		c = newConversation(ledger{Peer: peer, Next: 1})
 		m.conversations[peer] = c
 	}
 	return c

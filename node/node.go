@@ -32,6 +32,7 @@ const (
 	keyRecordEvery  = 2 * time.Hour // half of all nodes leave within two hours: of twenty copies ten are left then
 	cacheEvery      = time.Minute   // known relays are stored for the next start
 	cachedRelays    = 64
+	scrubEvery      = 10 * time.Second       // what was deleted does not stay in the profile's file for longer
 	farewell        = 500 * time.Millisecond // for telling others that this node leaves
 	relaysEvery     = 200 * time.Millisecond // between two events about the number of relays
 )
@@ -184,10 +185,11 @@ func (n *Node) assemble() error {
 		discovery.Publication{
 			What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
 			Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
+			Outdated: n.olderDescriptor,
 			Announce: n.announce,
 		},
 		discovery.Publication{
-			What: "key record", Keys: keyRecordKeys[:], Every: keyRecordEvery, Sign: n.keyRecord,
+			What: "key record", Keys: keyRecordKeys[:], Every: keyRecordEvery, Sign: n.keyRecord, Outdated: n.olderKeyRecord,
 		})
 	return nil
 }
@@ -243,6 +245,10 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.saveRelays()
 	n.leave()
+	// The profile has worked: what an older version of this program left can go.
+	if err := n.profile.vault.DropOld(); err != nil {
+		n.log.Error("an old profile is still there", "error", err)
+	}
 	return nil
 }
 
@@ -266,7 +272,7 @@ func (n *Node) close() {
 
 // tend does what is due now and then: it tells the layers that the network has
 // grown, that this node's addresses have changed and that a neighbour has come or gone,
-// and stores known relays.
+// stores known relays and scrubs the profile.
 func (n *Node) tend(ctx context.Context) {
 	changed := newChanges()
 	notice := func(_ libp2pnetwork.Network, c libp2pnetwork.Conn) { changed.note(c.RemotePeer()) }
@@ -281,6 +287,8 @@ func (n *Node) tend(ctx context.Context) {
 	defer func() { _ = moved.Close() }()
 	save := time.NewTicker(cacheEvery)
 	defer save.Stop()
+	scrub := time.NewTicker(scrubEvery)
+	defer scrub.Stop()
 	n.local.tell(texts(n.published()))
 	for {
 		select {
@@ -298,6 +306,10 @@ func (n *Node) tend(ctx context.Context) {
 			}
 		case <-save.C:
 			n.saveRelays()
+		case <-scrub.C:
+			if err := n.profile.vault.Scrub(); err != nil {
+				n.log.Error("what was deleted is still in the profile's file", "error", err)
+			}
 		}
 	}
 }

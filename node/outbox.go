@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -46,73 +47,44 @@ const (
 	putFull    = 3
 )
 
-// numbering is the stored part of a conversation: how messages are numbered in
-// both directions, so that they come out once and in order.
-type numbering struct {
-	Peer   hashid.ID `json:"peer"`
-	Stream uint64    `json:"stream"` // of this side's messages; see package message
-	Next   uint64    `json:"next"`   // number of the next message
-
-	TheirStream uint64 `json:"their_stream"`
-	Received    uint64 `json:"received"` // the last one taken in, with all before it
-
-	// A text whose parts have come up to Received.
-	PartID message.ID `json:"part_id"`
-	Parts  []byte     `json:"parts,omitempty"`
-}
-
 // outgoing is one message that has not been acknowledged. The fields with tags
 // are stored.
 type outgoing struct {
-	To       hashid.ID    `json:"to"`
-	Sequence uint64       `json:"sequence"`
-	Kind     message.Kind `json:"kind"`
-	ID       message.ID   `json:"id"`
-	At       time.Time    `json:"at"`
-	Part     uint8        `json:"part"`
-	Parts    uint8        `json:"parts"`
-	Nick     string       `json:"nick,omitempty"`
-	Text     []byte       `json:"text,omitempty"`
-	Told     bool         `json:"told,omitempty"` // last part: the person has been told that all parts are sent
+	To    hashid.ID     `json:"to"`
+	Place uint64        `json:"place"` // in the outbox
+	Kind  message.Kind  `json:"kind"`
+	ID    message.ID    `json:"id"`
+	At    time.Time     `json:"at"`
+	TTL   time.Duration `json:"ttl,omitempty"`
+	Part  uint8         `json:"part"`
+	Parts uint8         `json:"parts"`
+	Nick  string        `json:"nick,omitempty"`
+	Text  []byte        `json:"text,omitempty"`
+	Told  bool          `json:"told,omitempty"` // last part: the person has been told that all parts are sent
+
+	// Sealed for the current talk, and stored so: a repeat is the same frame. See sealing.go.
+	sequence uint64
+	frame    []byte // nil: it is sealed before it goes out
+	acked    bool   // and kept until all parts of its text are
 
 	attempts int
 	due      time.Time
 	sent     bool   // the recipient's node has it, as far as this run knows
+	taken    int    // attempts that the recipient's node has taken
 	reason   string // why it does not go out, as last told
 }
 
-func (o *outgoing) key() string { return fmt.Sprintf("%s %016x", o.To, o.Sequence) }
+func (o *outgoing) key() string { return fmt.Sprintf("%s %016x", o.To, o.Place) }
 
 func (o *outgoing) last() bool { return o.Part == o.Parts-1 }
+
+// unheard holds for what the recipient's node has taken so often, without a receipt,
+// that its person cannot open it.
+func (o *outgoing) unheard() bool { return o.taken >= renewAfter && !o.acked && !o.patient() }
 
 // patient holds for what may stay without a receipt for long though it arrived:
 // strangers get none, and who was rejected need not send one.
 func (o *outgoing) patient() bool { return o.Kind == message.Request || o.Kind == message.Reject }
-
-// conversation is all that is under way with one person. messenger.mu guards it,
-// but for with.
-type conversation struct {
-	with hashid.ID // the person; read-only
-	numbering
-	outbox     []*outgoing                 // by sequence
-	early      map[uint64]*message.Message // arrived before their turn, by sequence
-	receiptDue bool
-	running    bool          // a sender goroutine works
-	end        uint64        // sequence of the recipient's node's descriptor, as last seen
-	kick       chan struct{} // capacity 1: look again
-}
-
-func newConversation(n numbering) *conversation {
-	return &conversation{with: n.Peer, numbering: n, early: make(map[uint64]*message.Message), kick: make(chan struct{}, 1)}
-}
-
-// base is the lowest number still repeated.
-func (c *conversation) base() uint64 {
-	if len(c.outbox) > 0 {
-		return c.outbox[0].Sequence
-	}
-	return c.Next
-}
 
 // wake starts the conversation's sender, or makes it look again. Called with mu held.
 func (m *messenger) wake(c *conversation) {
@@ -138,12 +110,12 @@ func (m *messenger) sender(ctx context.Context, c *conversation) {
 	defer timer.Stop()
 	for {
 		changed := m.relays.Changed()
-		due, receipt, next, idle := m.takeDue(c)
+		due, receipts, next, idle := m.takeDue(c)
 		if idle || ctx.Err() != nil {
 			return
 		}
-		if len(due) > 0 || receipt != nil {
-			next = min(next, m.sendAll(ctx, c, due, receipt))
+		if len(due) > 0 || len(receipts) > 0 {
+			next = min(next, m.sendAll(ctx, c, due, receipts))
 		}
 		timer.Reset(next)
 		select {
@@ -168,7 +140,7 @@ func (m *messenger) hurry(c *conversation) {
 	}
 	c.end = now
 	for _, item := range c.outbox {
-		item.attempts, item.due = 0, time.Time{}
+		item.attempts, item.taken, item.due = 0, 0, time.Time{}
 	}
 }
 
@@ -179,7 +151,7 @@ func (m *messenger) retry() {
 	defer m.mu.Unlock()
 	for _, c := range m.conversations {
 		for _, item := range c.outbox {
-			item.attempts, item.due = 0, time.Time{}
+			item.attempts, item.taken, item.due = 0, 0, time.Time{}
 		}
 		if len(c.outbox) > 0 {
 			m.wake(c)
@@ -201,25 +173,33 @@ func (m *messenger) announced(peer hashid.ID) uint64 {
 	return desc.Sequence
 }
 
-// takeDue returns what is to be sent now: messages within the window and a
-// receipt; and when to look again, or that the sender may end.
-func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipt *message.Message, next time.Duration, idle bool) {
+// takeDue returns what is to be sent now: messages within the window, and talks of
+// which a receipt is due; and when to look again, or that the sender may end.
+func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk, next time.Duration, idle bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
 	m.giveUp(c, m.now())
-	if c.receiptDue {
-		receipt = &message.Message{Kind: message.Receipt, Stream: c.TheirStream, Sequence: c.Received, Parts: 1}
-		c.receiptDue = false
+	if slices.ContainsFunc(c.outbox, (*outgoing).unheard) && m.renew(c) && c.renewals == 1 { // told once, until something is acknowledged
+		m.warnRenewed(c, "does not confirm what its node has taken, as when its profile was restored from a copy")
+	}
+	for _, t := range c.talks {
+		if t.receiptDue {
+			t.receiptDue = false
+			receipts = append(receipts, t)
+		}
 	}
 	next = repeatLast
 	accepted := false
 	if who, ok := m.book.Contact(c.Peer); ok {
 		accepted = who.State == contact.Accepted
 	}
-	for _, item := range c.outbox {
-		if item.Sequence >= c.base()+window || (item.Kind == message.Text && !accepted) {
+	for i, item := range c.outbox {
+		if i >= window || (item.Kind == message.Text && !accepted) {
 			break
+		}
+		if item.acked {
+			continue
 		}
 		if wait := item.due.Sub(now); wait > 0 {
 			next = min(next, wait)
@@ -227,11 +207,11 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipt *message.
 		}
 		due = append(due, item)
 	}
-	if len(c.outbox) == 0 && receipt == nil {
+	if len(c.outbox) == 0 && len(receipts) == 0 {
 		c.running = false
 		return nil, nil, 0, true
 	}
-	return due, receipt, next, false
+	return due, receipts, next, false
 }
 
 // giveUp drops messages that nobody acknowledged for two weeks. Called with mu held.
@@ -239,54 +219,62 @@ func (m *messenger) giveUp(c *conversation, now time.Time) {
 	if time.Since(m.started) < giveUpUptime { // whatever the clock on the wall says
 		return
 	}
+	m.giveUpAll(c, "not acknowledged for two weeks", func(item *outgoing) bool { return now.Sub(item.At) > giveUpAfter })
+	m.giveUpAll(c, "not acknowledged before its time was up", func(item *outgoing) bool { return item.TTL != 0 && now.Sub(item.At) > item.TTL })
+}
+
+func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoing) bool) {
 	var old []*outgoing
 	for _, item := range c.outbox {
-		if now.Sub(item.At) > giveUpAfter {
+		if over(item) {
 			old = append(old, item)
 		}
 	}
 	if len(old) > 0 {
-		m.settle(c, old, control.Failed, "not acknowledged for two weeks")
+		m.settle(c, old, control.Failed, reason)
 	}
 }
 
-// sendAll makes one attempt for each message and for the receipt. It returns
+// sendAll makes one attempt for each message and for the receipts. It returns
 // when the first of them is to be repeated, or tried again if it could not go out.
-func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipt *message.Message) time.Duration {
+func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
 	to, err := m.people.record(ctx, c.with, m.suspect(due))
 	if err != nil {
-		return m.hold(c, due, receipt, "the recipient's key record is not to be found yet")
+		return m.hold(c, due, receipts, "the recipient's key record is not to be found yet")
+	}
+	paths := make([]*overlay.Path, len(due)+len(receipts))
+	for i := range paths {
+		if paths[i], err = m.overlay.Draw(ctx, to.Inbox.Node); err != nil {
+			return m.hold(c, due, receipts, err.Error())
+		}
+	}
+	m.mu.Lock()
+	sealed, err := m.sealAll(c, to, due, receipts)
+	if err != nil {
+		m.mu.Unlock()
+		m.log.Error("sealing messages failed", "error", err)
+		return m.hold(c, due, receipts, "the message could not be sealed and stored")
 	}
 	next := repeatLast
 	for _, item := range due {
-		path, err := m.overlay.Draw(ctx, to.Inbox.Node)
-		if err != nil {
-			return m.hold(c, due, receipt, err.Error())
-		}
-		m.mu.Lock()
 		if !slices.Contains(c.outbox, item) { // its receipt came meanwhile
-			m.mu.Unlock()
 			continue
 		}
 		item.reason = ""
-		msg := &message.Message{
-			Kind: item.Kind, Stream: c.Stream, Sequence: item.Sequence, Base: c.base(), ID: item.ID,
-			At: item.At, Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text,
-		}
 		item.attempts++
 		wait := repeatAfter(item)
 		item.due, next = time.Now().Add(wait), min(next, wait)
+		path, frame := paths[0], item.frame
+		paths = paths[1:]
 		if item.Kind == message.Text {
 			m.lastPath = sentPath(item.ID, path)
 		}
-		m.mu.Unlock()
-		m.attempt(ctx, to, path, msg, func() { m.stored(c, item) })
+		m.attempt(ctx, to, path, frame, func() { m.stored(c, item, frame) })
 	}
-	if receipt != nil {
-		if path, err := m.overlay.Draw(ctx, to.Inbox.Node); err == nil {
-			m.attempt(ctx, to, path, receipt, func() {})
-		}
-		// A receipt that cannot go now is asked for again by the next repeat.
+	m.mu.Unlock()
+	for _, frame := range sealed {
+		m.attempt(ctx, to, paths[0], frame, func() {})
+		paths = paths[1:]
 	}
 	return next
 }
@@ -312,11 +300,13 @@ func repeatAfter(item *outgoing) time.Duration {
 	return wait
 }
 
-// hold tells once of each message why it waits, and keeps the receipt for the next try.
-func (m *messenger) hold(c *conversation, due []*outgoing, receipt *message.Message, reason string) time.Duration {
+// hold tells once of each message why it waits, and keeps the receipts for the next try.
+func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, reason string) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c.receiptDue = c.receiptDue || receipt != nil
+	for _, t := range receipts {
+		t.receiptDue = true
+	}
 	for _, item := range due {
 		asked := item.Kind == message.Text && item.last() || item.Kind == message.Request
 		waits := !item.sent && !item.Told && slices.Contains(c.outbox, item) // its receipt may have come meanwhile
@@ -331,15 +321,10 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipt *message.Mess
 	return holdWait
 }
 
-// attempt sends one message over one path in the background and calls stored if
+// attempt sends one frame over one path in the background and calls stored if
 // the end node answers that it has it.
-func (m *messenger) attempt(ctx context.Context, to *record.KeyRecord, path *overlay.Path, msg *message.Message, stored func()) {
+func (m *messenger) attempt(ctx context.Context, to *record.KeyRecord, path *overlay.Path, frame []byte, stored func()) {
 	m.wg.Go(func() {
-		frame, err := seal(m.network, m.profile.identity, to, msg)
-		if err != nil {
-			m.log.Error("sealing a message failed", "error", err)
-			return
-		}
 		mailbox := to.Hashid()
 		ctx, cancel := context.WithTimeout(ctx, answerWait)
 		defer cancel()
@@ -355,10 +340,14 @@ func (m *messenger) attempt(ctx context.Context, to *record.KeyRecord, path *ove
 	})
 }
 
-// stored notes that the recipient's node has taken a message.
-func (m *messenger) stored(c *conversation, item *outgoing) {
+// stored notes that the recipient's node has taken a message, sealed as frame.
+func (m *messenger) stored(c *conversation, item *outgoing, frame []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(item.frame) == 0 || &frame[0] != &item.frame[0] {
+		return // it was sealed anew since
+	}
+	item.taken++
 	if item.sent {
 		return
 	}
@@ -389,28 +378,80 @@ func (m *messenger) stored(c *conversation, item *outgoing) {
 	}
 }
 
-// acknowledged drops what the other side says it has: of somebody who has not
-// said yes, that is the request alone. Called with mu held.
-func (m *messenger) acknowledged(c *conversation, upTo uint64) {
+// acknowledged drops what the other side says it has of the current talk: of somebody
+// who has not said yes, that is the request alone. The parts of a text stay until it has all:
+// should its session be lost, it needs them all again. It reports whether all that is over is stored as such. Called with mu held.
+//
+// A receipt counts only if it names what has its number now: after one of the two has put an
+// earlier copy of its profile back, other messages had the numbers that are used again.
+func (m *messenger) acknowledged(c *conversation, upTo uint64, id message.ID) bool {
+	if !slices.ContainsFunc(c.outbox, func(item *outgoing) bool { return item.sequence == upTo && item.ID == id }) {
+		return true
+	}
 	who, _ := m.book.Contact(c.Peer)
 	var done []*outgoing
 	for _, item := range c.outbox {
-		if item.Sequence <= upTo && (who.State != contact.Requested || item.Kind == message.Request) {
-			done = append(done, item)
+		if item.sequence != 0 && item.sequence <= upTo && (who.State != contact.Requested || item.Kind == message.Request) {
+			item.acked = true
 		}
 	}
-	if len(done) > 0 {
-		m.settle(c, done, control.Delivered, "")
-		m.wake(c)
+	for i, item := range c.outbox {
+		if item.acked && item.last() && whole(c.outbox[:i+1], item) {
+			done = append(done, slices.Collect(partsOf(c.outbox[:i+1], item))...)
+		}
+	}
+	if len(done) == 0 {
+		return true
+	}
+	c.renewals = 0
+	if !m.settle(c, done, control.Delivered, "") {
+		for _, item := range done {
+			item.acked = false // it is repeated, so that it is acknowledged again
+		}
+		return false
+	}
+	m.wake(c)
+	return true
+}
+
+// partsOf yields the parts of the text that an item is one of.
+func partsOf(outbox []*outgoing, of *outgoing) iter.Seq[*outgoing] {
+	return func(yield func(*outgoing) bool) {
+		for _, item := range outbox {
+			if item.ID == of.ID && !yield(item) {
+				return
+			}
+		}
 	}
 }
 
-// settle takes messages out of the outbox and tells how they ended. Called with mu held.
-func (m *messenger) settle(c *conversation, items []*outgoing, state, reason string) {
-	err := m.profile.vault.Update(func(tx *vault.Tx) error { return deleteOutgoing(tx, items) })
+// whole reports whether all parts of a text are acknowledged.
+func whole(outbox []*outgoing, of *outgoing) bool {
+	for item := range partsOf(outbox, of) {
+		if !item.acked {
+			return false
+		}
+	}
+	return true
+}
+
+// settle takes messages out of the outbox and tells how they ended. It reports whether
+// that could be stored. Called with mu held.
+func (m *messenger) settle(c *conversation, items []*outgoing, state, reason string) bool {
+	err := m.profile.vault.Update(func(tx *vault.Tx) error {
+		if t := c.current(); t != nil { // who takes the vault is not to find keys that are past
+			if err := t.put(tx, c.Peer, t.numbers, t.session); err != nil {
+				return err
+			}
+		}
+		return deleteOutgoing(tx, items)
+	})
 	if err != nil {
 		m.log.Error("the outbox could not be stored", "error", err)
-		return // they are repeated, and acknowledged again
+		return false // they are repeated, and acknowledged again
+	}
+	if t := c.current(); t != nil {
+		t.spent = nil
 	}
 	c.drop(items)
 	for _, item := range items {
@@ -421,20 +462,40 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: state, Reason: reason})
 		}
 	}
+	return true
 }
 
 func deleteOutgoing(tx *vault.Tx, items []*outgoing) error {
 	for _, item := range items {
-		if err := tx.Delete(bucketOutbox, item.key()); err != nil {
-			return err
+		for _, bucket := range []string{bucketOutbox, bucketFrames} {
+			if err := tx.Delete(bucket, item.key()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// drop takes messages out of the outbox once they are deleted from the vault.
+// drop takes messages out of the outbox once they are deleted from the vault. If numbers are
+// missing now before one that was sealed, and were not acknowledged, all are sealed anew:
+// the other side waits for such a number until it is told that it need not.
 func (c *conversation) drop(items []*outgoing) {
-	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool { return slices.Contains(items, item) })
+	gap, last := false, uint64(0)
+	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool {
+		over := slices.Contains(items, item)
+		if over {
+			gap, last = gap || !item.acked, max(last, item.sequence)
+		}
+		return over
+	})
+	if len(c.outbox) > 0 && c.outbox[0].sequence > last+1 {
+		gap = true // of one that was given up before
+	}
+	if gap {
+		for _, item := range c.outbox {
+			item.frame = nil
+		}
+	}
 }
 
 func sentPath(id message.ID, path *overlay.Path) *control.Path {

@@ -14,6 +14,7 @@ import (
 	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/message"
+	"chatnt/node/ratchet"
 	"chatnt/overlay/onion"
 )
 
@@ -58,7 +59,7 @@ func TestGivingUp(t *testing.T) {
 		if _, err := m.send("bob", strings.Repeat("x", message.PartSize+1)); err != nil {
 			t.Fatal(err)
 		}
-		carol := hashid.ID{3}
+		carol := someone(3).hashid()
 		if err := m.add(carol, "carol", ""); err != nil {
 			t.Fatal(err)
 		}
@@ -68,14 +69,17 @@ func TestGivingUp(t *testing.T) {
 		}
 		transcript(m)
 		time.Sleep(7 * 24 * time.Hour)
-		c := m.conversation(bob())
-		if due, _, _, _ := m.takeDue(c); len(due) != 3 {
+		if due, _ := sealDue(t, m, bob()); len(due) != 3 || readFirst(t, m, bob(), due[2].frame).Base != 1 {
 			t.Errorf("%d are due on the last day", len(due))
 		}
 		expectTold(t, m)
 		time.Sleep(time.Second)
-		if due, _, _, _ := m.takeDue(c); len(due) != 1 || c.base() != 3 {
-			t.Errorf("%d are due after two weeks, base %d", len(due), c.base())
+		due, _ := sealDue(t, m, bob())
+		if len(due) != 1 {
+			t.Fatalf("%d are due after two weeks", len(due))
+		}
+		if msg := readFirst(t, m, bob(), due[0].frame); msg.Sequence != 3 || msg.Base != 3 || string(msg.Text) != "later" {
+			t.Errorf("what goes out is number %d, base %d", msg.Sequence, msg.Base)
 		}
 		expectTold(t, m, "failed not acknowledged for two weeks")
 		if _, _, _, idle := m.takeDue(m.conversation(carol)); !idle {
@@ -135,18 +139,11 @@ func TestWaitingForRelays(t *testing.T) {
 	})
 }
 
-// friendsWithRecord is friends, with a bob who has keys, and his key record.
+// friendsWithRecord is friends, and bob's key record.
 func friendsWithRecord(t *testing.T) (*messenger, []byte) {
 	t.Helper()
-	p, id := testProfile(t), testIdentity(t)
-	if err := p.Introduce(id.hashid(), "bob"); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := id.keyRecord(hashid.NodeID{9}, uint64(time.Now().Unix()), time.Now()).Sign(p.network.ID(), id.sign)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return messengerOf(t, p), raw
+	m := friends(t)
+	return m, signedRecordOf(t, m.network, bob(), hashid.NodeID{9}, seq())
 }
 
 // The inbox of this node takes sealed frames for this person and no others, and
@@ -161,17 +158,17 @@ func TestMailboxPut(t *testing.T) {
 		}
 		return answer[0]
 	}
-	for _, bad := range []byte{put(bob(), frameSize), put(own, frameSize-1), put(own, frameSize+1), put(own, 0), m.mailboxPut(nil)[0]} {
+	for _, bad := range []byte{put(bob().hashid(), ratchet.FrameSize), put(own, ratchet.FrameSize-1), put(own, ratchet.FrameSize+1), put(own, 0), m.mailboxPut(nil)[0]} {
 		if bad != putUnknown {
 			t.Errorf("the answer is %d", bad)
 		}
 	}
 	for range maxInbox {
-		if answer := put(own, frameSize); answer != putStored {
+		if answer := put(own, ratchet.FrameSize); answer != putStored {
 			t.Fatalf("the answer is %d", answer)
 		}
 	}
-	if answer := put(own, frameSize); answer != putFull {
+	if answer := put(own, ratchet.FrameSize); answer != putFull {
 		t.Errorf("the answer of a full inbox is %d", answer)
 	}
 }
@@ -180,29 +177,20 @@ func TestMailboxPut(t *testing.T) {
 // not read, they wait.
 func TestReceive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, id := testProfile(t), testIdentity(t)
-		if err := p.Introduce(id.hashid(), "bob"); err != nil {
-			t.Fatal(err)
-		}
-		m := messengerOf(t, p)
+		m := friends(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); m.receive(ctx) }()
-		own := p.Hashid()
+		own := m.profile.Hashid()
 		arrive := func(frame []byte) {
 			t.Helper()
 			if answer := m.mailboxPut(append(own[:], frame...)); answer[0] != putStored {
 				t.Fatalf("the answer is %d", answer)
 			}
 		}
-		sealed := func(sequence uint64, text string) []byte {
-			frame, err := seal(m.network, id, keyRecordOf(p.identity), testText(sequence, text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return frame
-		}
-		arrive(make([]byte, frameSize))
+		session := initiate(t, m, bob())
+		sealed := func(sequence uint64, text string) []byte { return sealIn(t, session, testText(sequence, text)) }
+		arrive(make([]byte, ratchet.FrameSize))
 		arrive(sealed(1, "one"))
 		synctest.Wait()
 		expectTold(t, m, "bob: one")
@@ -233,12 +221,14 @@ func TestReceive(t *testing.T) {
 func TestRejectionIsRepeatedRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := messengerOf(t, testProfile(t))
-		m.take(bob(), ask("Bobby", ""))
+		deliver(t, m, bob(), ask("Bobby", ""))
 		if err := m.reject("Bobby"); err != nil {
 			t.Fatal(err)
 		}
-		c := m.conversation(bob())
-		m.stored(c, c.outbox[0])
+		c := m.conversation(bob().hashid())
+		sealDue(t, m, bob())
+		c.outbox[0].due = time.Time{}
+		nodeTook(m, c, c.outbox[0])
 		if due, _, _, _ := m.takeDue(c); len(due) != 0 {
 			t.Error("it is due at once")
 		}
@@ -258,7 +248,7 @@ func TestClockAheadAtTheStart(t *testing.T) {
 		}
 		transcript(m)
 		m = messengerOf(t, m.profile)
-		c := m.conversation(bob())
+		c := m.conversation(bob().hashid())
 		ahead := func() time.Time { return time.Now().AddDate(0, 0, 15) } // as the wall says
 		m.giveUp(c, ahead())
 		time.Sleep(giveUpUptime - time.Second)
@@ -277,17 +267,13 @@ func TestClockAheadAtTheStart(t *testing.T) {
 // before: it may have ended without taking that in.
 func TestHurryRepeatsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, id := testProfile(t), testIdentity(t)
-		if err := p.Introduce(id.hashid(), "bob"); err != nil {
-			t.Fatal(err)
-		}
-		m := messengerOf(t, p)
+		m := friends(t)
 		nodeKey := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 		m.people.get = func(context.Context, ...string) ([]byte, error) {
 			inbox := hashid.OfNode(nodeKey.Public().(ed25519.PublicKey))
-			return id.keyRecord(inbox, seq(), time.Now()).Sign(m.network, id.sign)
+			return signedRecordOf(t, m.network, bob(), inbox, seq()), nil
 		}
-		c := m.conversation(id.hashid())
+		c := m.conversation(bob().hashid())
 		if _, err := m.people.record(t.Context(), c.with, false); err != nil {
 			t.Fatal(err)
 		}
@@ -296,11 +282,11 @@ func TestHurryRepeatsAll(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		due, _, _, _ := m.takeDue(c)
+		due, _ := sealDue(t, m, bob())
 		for _, item := range due {
 			item.attempts, item.due = 5, time.Now().Add(repeatLast)
 		}
-		m.stored(c, due[0])
+		nodeTook(m, c, due[0])
 		m.hurry(c) // nobody has announced anything
 		if due, _, _, _ := m.takeDue(c); len(due) != 0 {
 			t.Errorf("%d are due", len(due))
@@ -340,9 +326,9 @@ func TestHoldAfterTheReceipt(t *testing.T) {
 	if _, err := m.send("bob", "hi"); err != nil {
 		t.Fatal(err)
 	}
-	c := m.conversation(bob())
-	due, _, _, _ := m.takeDue(c)
-	m.acknowledged(c, 1)
+	c := m.conversation(bob().hashid())
+	due, _ := sealDue(t, m, bob())
+	deliver(t, m, bob(), receiptFor(m, bob(), 1))
 	expectTold(t, m, "queued ", "sent ", "delivered ")
 	m.hold(c, due, nil, "no way there")
 	expectTold(t, m)

@@ -43,11 +43,7 @@ func testPeople(t *testing.T, v *vault.Vault, b *phoneBook) *people {
 // published signs a person's record as of now, at a node and of a sequence.
 func published(t *testing.T, id *identity, node byte, sequence uint64) []byte {
 	t.Helper()
-	raw, err := id.keyRecord(hashid.NodeID{node}, sequence, time.Now()).Sign([32]byte{1}, id.sign)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
+	return signedRecordOf(t, [32]byte{1}, id, hashid.NodeID{node}, sequence)
 }
 
 func seq() uint64 { return uint64(time.Now().Unix()) }

@@ -20,6 +20,7 @@ import (
 const (
 	bucketProfile = "profile"
 	keyIdentity   = "identity"
+	keyPrekeys    = "prekeys"
 	keyNode       = "node key"
 	keyNetwork    = "network"
 	keyNick       = "nick"
@@ -36,6 +37,7 @@ type Profile struct {
 	dir      string // "" for a profile that never touches the disk
 	config   config
 	identity *identity
+	prekeys  prekeys
 	nodeKey  ed25519.PrivateKey
 	network  *network.Network // nil until SetNetwork
 }
@@ -51,11 +53,12 @@ func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, "vault.db")
-	openVault := vault.Open
-	if !vault.Exists(path) {
-		openVault = vault.Create
+	var v *vault.Vault
+	if vault.Exists(path) {
+		v, err = vault.Open(path, passphrase, migrate)
+	} else {
+		v, err = vault.Create(path, passphrase)
 	}
-	v, err := openVault(path, passphrase)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +101,14 @@ func (p *Profile) read(tx *vault.Tx) error {
 	if p.identity, err = parseIdentity(raw); err != nil {
 		return err
 	}
+	stored, err := tx.Get(bucketProfile, keyPrekeys)
+	if err != nil {
+		return err
+	}
+	defer clear(stored)
+	if p.prekeys.generations, err = parsePrekeys(stored); err != nil {
+		return err
+	}
 	seed, err := tx.Get(bucketProfile, keyNode)
 	if err != nil {
 		return err
@@ -130,6 +141,17 @@ func makeKeys(tx *vault.Tx) error {
 		raw := id.append(nil)
 		defer clear(raw)
 		if err := tx.Put(bucketProfile, keyIdentity, raw); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Get(bucketProfile, keyPrekeys); errors.Is(err, vault.ErrNotFound) {
+		g, err := newGeneration(time.Now())
+		if err != nil {
+			return err
+		}
+		raw := appendPrekeys(nil, []generation{g})
+		defer clear(raw)
+		if err := tx.Put(bucketProfile, keyPrekeys, raw); err != nil {
 			return err
 		}
 	}
@@ -202,18 +224,39 @@ func (p *Profile) Introduce(id hashid.ID, name string) error {
 func (p *Profile) nextSequence(what string, now time.Time) (uint64, error) {
 	var next uint64
 	err := p.vault.Update(func(tx *vault.Tx) error {
-		var last uint64
-		raw, err := tx.Get(bucketProfile, keySequence+what)
-		switch {
-		case err == nil && len(raw) == 8:
-			last = binary.BigEndian.Uint64(raw)
-		case err != nil && !errors.Is(err, vault.ErrNotFound):
+		last, err := lastSequence(tx, what)
+		if err != nil {
 			return err
 		}
 		next = record.NextSequence(last, now)
 		return tx.Put(bucketProfile, keySequence+what, binary.BigEndian.AppendUint64(nil, next))
 	})
 	return next, err
+}
+
+// outpaced reports whether a sequence that was found is beyond the last that this
+// profile remembers, and remembers it then.
+func (p *Profile) outpaced(what string, found uint64) (bool, error) {
+	outpaced := false
+	err := p.vault.Update(func(tx *vault.Tx) error {
+		last, err := lastSequence(tx, what)
+		if outpaced = err == nil && found > last; !outpaced {
+			return err
+		}
+		return tx.Put(bucketProfile, keySequence+what, binary.BigEndian.AppendUint64(nil, found))
+	})
+	return outpaced && err == nil, err
+}
+
+func lastSequence(tx *vault.Tx, what string) (uint64, error) {
+	raw, err := tx.Get(bucketProfile, keySequence+what)
+	switch {
+	case errors.Is(err, vault.ErrNotFound), err == nil && len(raw) != 8:
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(raw), nil
 }
 
 // nick returns what the person calls itself to others; it may be empty.

@@ -50,14 +50,39 @@ func (n *Node) descriptor(now time.Time, leaving bool) ([]byte, error) {
 	return d.Sign(n.profile.Network().ID(), n.profile.nodeKey)
 }
 
-// keyRecord signs this person's key record as it is now.
+// keyRecord signs this person's key record as it is now, with new prekeys when they
+// are due.
 func (n *Node) keyRecord(now time.Time) ([]byte, error) {
+	if err := n.profile.prekeys.rotate(n.profile.vault, now); err != nil {
+		return nil, err
+	}
 	sequence, err := n.profile.nextSequence("person", now)
 	if err != nil {
 		return nil, err
 	}
 	id := n.profile.identity
-	return id.keyRecord(n.inbox(), sequence, now).Sign(n.profile.Network().ID(), id.sign)
+	return n.profile.prekeys.keyRecord(id, n.inbox(), sequence, now).Sign(n.profile.Network().ID(), id.sign)
+}
+
+// olderDescriptor reports whether the table has a newer descriptor of this node than
+// it has signed: its profile is an older copy.
+func (n *Node) olderDescriptor(found []byte) bool {
+	d, err := record.ParseDescriptor(n.profile.Network().ID(), found)
+	return err == nil && d.ID() == n.profile.Node() && n.outpaced("node", d.Sequence)
+}
+
+// olderKeyRecord is the same for this person's key record.
+func (n *Node) olderKeyRecord(found []byte) bool {
+	r, err := record.ParseKeyRecord(n.profile.Network().ID(), found)
+	return err == nil && r.Hashid() == n.profile.Hashid() && n.outpaced("person", r.Sequence)
+}
+
+func (n *Node) outpaced(what string, sequence uint64) bool {
+	outpaced, err := n.profile.outpaced(what, sequence)
+	if err != nil {
+		n.log.Error("the sequence of a record could not be stored", "what", what, "error", err)
+	}
+	return outpaced
 }
 
 func (n *Node) announce(ctx context.Context, descriptor []byte) {

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
+	"chatnt/node/ratchet"
 	"chatnt/node/vault"
 )
 
@@ -20,7 +20,7 @@ import (
 //	0       32    mailbox: the recipient's hashid
 //	32      3200  sealed frame
 func (m *messenger) mailboxPut(body []byte) []byte {
-	if len(body) != len(hashid.ID{})+frameSize {
+	if len(body) != len(hashid.ID{})+ratchet.FrameSize {
 		return []byte{putUnknown}
 	}
 	if hashid.ID(body[:len(hashid.ID{})]) != m.profile.Hashid() {
@@ -44,78 +44,96 @@ func (m *messenger) receive(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case frame := <-m.inbox:
-			from, msg, err := open(m.network, m.profile.identity, frame)
-			if err != nil {
-				m.log.Debug("a frame came that does not open")
-				continue
-			}
-			m.take(from, msg)
+			m.arrived(frame)
 		}
 	}
 }
 
-// take handles one message of a person.
-func (m *messenger) take(from hashid.ID, msg *message.Message) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := m.conversations[from]
-	if _, known := m.book.Contact(from); known && c == nil {
-		c = m.conversation(from)
-	}
-	if c == nil {
-		// A stranger: only a request makes a conversation, and only one that
-		// is taken in stays.
-		if msg.Kind != message.Request {
-			return
-		}
-		c = newConversation(numbering{Peer: from, Stream: uint64(m.now().UnixNano()), Next: 1})
-	}
+// take handles one message that came in a talk, and reports whether the talk has moved
+// on with it; if not, it is as if the message had not come. Called with mu held.
+func (m *messenger) take(c *conversation, t *talk, msg *message.Message) bool {
 	if msg.Kind == message.Receipt {
-		if msg.Stream == c.Stream && msg.Sequence < c.Next {
-			m.acknowledged(c, msg.Sequence)
+		if current := c.current(); current == nil || msg.Session != current.number() {
+			return true // of a talk that is over
 		}
-		return
+		return m.acknowledged(c, msg.Sequence, msg.ID)
 	}
-	if !c.expects(msg) {
-		if msg.Stream == c.TheirStream && msg.Sequence <= c.Received {
-			m.acknowledge(c, msg.Kind) // its receipt may have been lost
-		}
-		return
-	}
-	c.early[msg.Sequence] = msg
-	m.takeInOrder(c)
-}
-
-// expects tells whether msg may be held for its turn, and moves on to a new
-// stream, or past what the other side has given up, as msg says.
-func (c *conversation) expects(msg *message.Message) bool {
+	t.givenUp(msg.Base)
 	switch {
-	case msg.Stream < c.TheirStream:
-		return false // from before the other side started afresh
-	case msg.Stream > c.TheirStream:
-		c.TheirStream, c.Received = msg.Stream, msg.Base-1
-		clear(c.early)
-		c.Parts = nil
-	case msg.Base-1 > c.Received:
-		c.Received = msg.Base - 1
-		c.Parts = nil
-		maps.DeleteFunc(c.early, func(sequence uint64, _ *message.Message) bool { return sequence <= c.Received })
+	case msg.Sequence <= t.received: // its receipt may have been lost
+		m.acknowledge(c, t, msg.Kind)
+		return true
+	case msg.Sequence > t.received+window:
+		return false
+	case msg.Sequence > t.received+1:
+		held := m.holdEarly(c, t, msg)
+		m.takeEarly(c, t) // some may have their turn after what was given up
+		return held
 	}
-	return msg.Sequence > c.Received && msg.Sequence <= c.Received+window
+	if !m.takeTurn(c, t, msg) {
+		return false
+	}
+	m.takeEarly(c, t)
+	return true
 }
 
-// takeInOrder takes in what has its turn. Called with mu held.
-func (m *messenger) takeInOrder(c *conversation) {
+// takeTurn takes in the message whose turn it is in a talk, and reports whether it did. That or
+// another with its number may have come early. Called with mu held.
+func (m *messenger) takeTurn(c *conversation, t *talk, msg *message.Message) bool {
+	if !t.follows(msg) {
+		m.rolledBack(c, t)
+		return false
+	}
+	_, early := t.early[msg.Sequence]
+	if early {
+		t.spent = append(t.spent, msg.Sequence)
+	}
+	if !m.takeNext(c, t, msg) {
+		if early {
+			t.spent = t.spent[:len(t.spent)-1]
+		}
+		return false
+	}
+	delete(t.early, msg.Sequence)
+	m.acknowledge(c, t, msg.Kind)
+	return true
+}
+
+// holdEarly stores a contact's message until those before it have come: its sender repeats the very
+// same frame, which opens once only. Called with mu held.
+func (m *messenger) holdEarly(c *conversation, t *talk, msg *message.Message) bool {
+	if who, _ := m.book.Contact(c.Peer); who.State != contact.Accepted {
+		return false
+	}
+	encoded, err := msg.Append(nil)
+	if err != nil {
+		return false
+	}
+	defer clear(encoded)
+	stored := m.update("a message could not be stored and will be asked for again", func(tx *vault.Tx) error {
+		if err := tx.Put(bucketEarly, t.earlyKey(c.Peer, msg.Sequence), encoded); err != nil {
+			return err
+		}
+		if err := c.put(tx, c.ledger); err != nil {
+			return err
+		}
+		return m.putTalk(tx, c, t, t.numbers)
+	})
+	if !stored {
+		return false
+	}
+	t.stored()
+	t.early[msg.Sequence] = msg
+	return true
+}
+
+// takeEarly takes in what came early and has its turn now. Called with mu held.
+func (m *messenger) takeEarly(c *conversation, t *talk) {
 	for {
-		msg := c.early[c.Received+1]
-		if msg == nil {
+		msg := t.early[t.received+1]
+		if msg == nil || !m.takeTurn(c, t, msg) {
 			return
 		}
-		delete(c.early, msg.Sequence)
-		if !m.takeNext(c, msg) {
-			return
-		}
-		m.acknowledge(c, msg.Kind)
 	}
 }
 
@@ -123,91 +141,145 @@ func (m *messenger) takeInOrder(c *conversation) {
 // other side is to have one: a stranger learns nothing before its request is
 // accepted, and who was rejected nothing any more. Who said no to this person gets
 // a receipt for just that. Called with mu held.
-func (m *messenger) acknowledge(c *conversation, kind message.Kind) {
+func (m *messenger) acknowledge(c *conversation, t *talk, kind message.Kind) {
 	who, _ := m.book.Contact(c.Peer)
 	saidNo := who.State == contact.Rejected && !who.Ours && kind == message.Reject
 	if who.State == contact.Accepted || saidNo {
-		c.receiptDue = true
+		t.receiptDue = true
 		m.wake(c)
 	}
 }
 
-// takeNext takes in the next message in order and reports whether it did: what
+// takeNext takes in the next message of a talk in order and reports whether it did: what
 // is not taken in is not acknowledged, and comes again. Called with mu held.
-func (m *messenger) takeNext(c *conversation, msg *message.Message) bool {
+func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) bool {
 	who, known := m.book.Contact(c.Peer)
 	if who.State == contact.Rejected && who.Ours {
 		return false // silence
 	}
 	switch msg.Kind {
 	case message.Text:
-		return known && who.State == contact.Accepted && m.takeText(c, msg)
+		return known && who.State == contact.Accepted && m.takeText(c, t, msg)
+	case message.Renew:
+		return known && who.State == contact.Accepted && m.commit(c, t, t.after(msg), &c.ledger, nil)
 	case message.Request:
-		return m.takeRequest(c, who, known, msg)
+		return m.takeRequest(c, t, who, known, msg)
 	case message.Accept, message.Reject:
-		return m.takeAnswer(c, who, known, msg)
+		return m.takeAnswer(c, t, who, known, msg)
 	}
 	return false
 }
 
-// commit stores that the conversation has come one message further, together
-// with what also does. Called with mu held.
-func (m *messenger) commit(next numbering, also func(*vault.Tx) error) bool {
-	err := m.profile.vault.Update(func(tx *vault.Tx) error {
+// commit stores how far a talk has come, together with what also
+// does, and with the conversation's ledger, which also may change. Called with mu held.
+func (m *messenger) commit(c *conversation, t *talk, n numbers, next *ledger, also func(*vault.Tx) error) bool {
+	stored := m.update("a message could not be stored and will be asked for again", func(tx *vault.Tx) error {
 		if also != nil {
 			if err := also(tx); err != nil {
 				return err
 			}
 		}
-		return store(tx, bucketConversations, next.Peer.String(), next)
+		if err := c.put(tx, *next); err != nil {
+			return err
+		}
+		return m.putTalk(tx, c, t, n)
 	})
+	if stored {
+		c.ledger, t.numbers = *next, n
+		t.stored()
+	}
+	return stored
+}
+
+// update changes the vault, and says what it means if it cannot.
+func (m *messenger) update(failure string, change func(*vault.Tx) error) bool {
+	err := m.profile.vault.Update(change)
 	if err != nil {
-		m.log.Error("a message could not be stored and will be asked for again", "error", err)
+		m.log.Error(failure, "error", err)
 	}
 	return err == nil
 }
 
-func (m *messenger) takeText(c *conversation, msg *message.Message) bool {
-	next := c.numbering
-	next.Received = msg.Sequence
-	text, whole := next.join(msg)
-	if !whole {
-		if !m.commit(next, nil) {
+// putTalk stores a talk with the numbers n, and if the other side has just begun it, that
+// it has, and that others had to go for it.
+func (m *messenger) putTalk(tx *vault.Tx, c *conversation, t *talk, n numbers) error {
+	if t.hello {
+		if err := m.hellos.put(tx, t.session.ID(), c.Peer, m.now()); err != nil {
+			return err
+		}
+		for _, old := range c.talks[min(maxTalks, len(c.talks)):] {
+			if err := old.drop(tx, c.Peer); err != nil {
+				return err
+			}
+		}
+	}
+	return t.put(tx, c.Peer, n, t.session)
+}
+
+func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) bool {
+	if c.seen == nil {
+		known, err := loadSeen(m.profile.vault, c.Peer)
+		if err != nil {
+			m.log.Error("a message was not taken in", "error", err)
 			return false
 		}
-		c.numbering = next
-		return true
+		c.seen = known
+	}
+	if c.seen.has(msg.ID) { // shown before, and sent again in another talk
+		return m.commit(c, t, t.after(msg), &c.ledger, nil)
+	}
+	n := t.after(msg)
+	text, whole := n.join(msg)
+	if !whole {
+		return m.commit(c, t, n, &c.ledger, nil)
 	}
 	news := unshown{
-		Number: m.arrived + 1, From: c.Peer, ID: msg.ID, At: msg.At,
+		Number: m.lastUnshown + 1, From: c.Peer, ID: msg.ID, At: msg.At,
 		Text: strings.ToValidUTF8(string(text), "\ufffd"),
 	}
-	if !m.commit(next, func(tx *vault.Tx) error { return store(tx, bucketUnshown, news.key(), news) }) {
+	with, next := *c.seen, c.ledger
+	with.add(msg.ID, next.Seen)
+	next.Seen++
+	stored := m.commit(c, t, n, &next, func(tx *vault.Tx) error {
+		if err := with.put(tx, c.Peer, next.Seen-1); err != nil {
+			return err
+		}
+		theirs := said{ID: news.ID, Text: news.Text, At: news.At}
+		if err := next.keep(tx, theirs, lifetime(next.TTL, msg.TTL), m.now()); err != nil {
+			return err
+		}
+		return store(tx, bucketUnshown, news.key(), news)
+	})
+	if !stored {
 		return false
 	}
-	c.numbering, m.arrived = next, news.Number
+	nudge(m.aged)
+	*c.seen, m.lastUnshown = with, news.Number
 	m.tell(news, false)
 	return true
 }
 
 // join adds a part of a text to those before it, and returns the text when it is
-// whole. A part that does not follow on what is there is passed over, and so is
-// the rest of its text: its beginning was given up, or it never was a text.
-func (n *numbering) join(msg *message.Message) (text []byte, whole bool) {
-	before := n.Parts
-	if msg.Part == 0 {
+// whole. A part that is there already is passed over; so is one that does not follow on
+// what is there, with the rest of its text: its beginning was given up, or it never was a text.
+func (n *numbers) join(msg *message.Message) (text []byte, whole bool) {
+	before := n.parts
+	if n.partID != msg.ID {
 		before = nil
 	}
+	at := int(msg.Part) * message.PartSize
+	if at < len(before) {
+		return nil, false
+	}
 	// All parts but the last are full.
-	follows := msg.Part == 0 || (n.PartID == msg.ID && len(before) == int(msg.Part)*message.PartSize)
 	whole = msg.Part == msg.Parts-1
-	n.PartID, n.Parts = message.ID{}, nil
-	if !follows || !whole && len(msg.Text) != message.PartSize {
+	n.partID, n.parts = message.ID{}, nil
+	if at != len(before) || !whole && len(msg.Text) != message.PartSize {
 		return nil, false
 	}
 	text = slices.Concat(before, msg.Text)
 	if !whole {
-		n.PartID, n.Parts = msg.ID, text
+		n.partID, n.parts = msg.ID, text
 	}
 	return text, whole && len(text) > 0
 }
@@ -215,65 +287,57 @@ func (n *numbering) join(msg *message.Message) (text []byte, whole bool) {
 // takeRequest handles a request: it is news from a stranger, agreement from
 // somebody who was asked as well, whatever the answer was then, and repeated by a
 // contact that lost its memory.
-func (m *messenger) takeRequest(c *conversation, who contact.Contact, known bool, msg *message.Message) bool {
-	next := c.numbering
-	next.Received = msg.Sequence
+func (m *messenger) takeRequest(c *conversation, t *talk, who contact.Contact, known bool, msg *message.Message) bool {
 	if known {
-		return m.takeAgreement(c, next, who, msg)
+		return m.takeAgreement(c, t, who, msg)
 	}
-	if _, open := m.book.Request(c.Peer); open {
-		// Told once. That it was repeated is stored with whatever is stored next.
-		c.numbering = next
-		return true
+	if _, open := m.book.Request(c.Peer); open { // told once
+		return m.commit(c, t, t.after(msg), &c.ledger, nil)
 	}
 	if len(m.book.Requests()) >= contact.MaxRequests {
 		m.log.Debug("a request was left out: too many wait for an answer already")
 		return false
 	}
 	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now()}
-	if !m.commit(next, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
+	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
 		return false
 	}
 	if err := m.book.Ask(asking); err != nil {
 		m.log.Error("a request was stored and is not shown before the next start", "error", err)
 	}
-	c.numbering = next
 	m.conversations[c.Peer] = c
 	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Text: asking.Text})
 	return true
 }
 
 // takeAgreement answers the request of a contact with yes.
-func (m *messenger) takeAgreement(c *conversation, next numbering, who contact.Contact, msg *message.Message) bool {
+func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact, msg *message.Message) bool {
 	answered := slices.ContainsFunc(c.outbox, func(item *outgoing) bool { return item.Kind == message.Accept })
 	if answered { // whoever asks on and on gets one at a time
-		if !m.commit(next, nil) {
-			return false
-		}
-		c.numbering = next
-		return true
+		return m.commit(c, t, t.after(msg), &c.ledger, nil)
 	}
-	before := c.numbering
-	c.numbering = next // it is stored with the answer
 	who.Nick, who.State = msg.Nick, contact.Accepted
 	nick, err := m.profile.nick()
+	n := t.after(msg)
 	if err == nil {
-		err = m.become(who, &outgoing{Kind: message.Accept, ID: message.NewID(), Parts: 1, Nick: nick})
+		err = m.become(who, &outgoing{Kind: message.Accept, ID: message.NewID(), Parts: 1, Nick: nick}, func(tx *vault.Tx) error {
+			return m.putTalk(tx, c, t, n)
+		})
 	}
 	if err != nil {
 		m.log.Error("a request could not be answered and will be asked for again", "error", err)
-		c.numbering = before
+		return false
 	}
-	return err == nil
+	t.numbers = n
+	t.stored()
+	return true
 }
 
 // takeAnswer handles the answer to a request of this person's.
-func (m *messenger) takeAnswer(c *conversation, who contact.Contact, known bool, msg *message.Message) bool {
+func (m *messenger) takeAnswer(c *conversation, t *talk, who contact.Contact, known bool, msg *message.Message) bool {
 	if !known {
 		return false
 	}
-	next := c.numbering
-	next.Received = msg.Sequence
 	news := who.State == contact.Requested
 	if news {
 		who.State, who.Since = contact.Rejected, m.now()
@@ -281,10 +345,9 @@ func (m *messenger) takeAnswer(c *conversation, who contact.Contact, known bool,
 			who.State, who.Nick = contact.Accepted, msg.Nick
 		}
 	}
-	if !m.commit(next, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
+	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
 		return false
 	}
-	c.numbering = next
 	if !news {
 		return true
 	}

@@ -3,10 +3,10 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
-	"chatnt/discovery/hashid"
 	"chatnt/node/contact"
 	"chatnt/node/message"
 	"chatnt/node/vault"
@@ -16,23 +16,24 @@ import (
 // attempt stays.
 func TestStrangers(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	for _, kind := range []message.Kind{message.Text, message.Accept, message.Reject, message.Receipt} {
-		m.take(bob(), say(kind, 1))
+	for _, kind := range []message.Kind{message.Text, message.Accept, message.Reject, message.Renew} {
+		deliver(t, m, bob(), say(kind, 1))
 	}
-	m.take(bob(), testText(1, "hi"))
-	m.take(bob(), say(message.Request, 2)) // and its first number is missing
+	deliver(t, m, bob(), &message.Message{Kind: message.Receipt, Session: 1, Sequence: 1, Parts: 1})
+	deliver(t, m, bob(), testText(1, "hi"))
+	deliver(t, m, bob(), say(message.Request, 2)) // and its first number is missing
 	expectTold(t, m)
-	if len(m.conversations) != 0 || stored(t, m) != 0 {
-		t.Errorf("a stranger left %d conversations and %d values", len(m.conversations), stored(t, m))
+	if left := stored(t, m); len(m.conversations) != 0 || len(m.hellos) != 0 || len(left) != 0 {
+		t.Errorf("a stranger left %d conversations, %d first messages and %v", len(m.conversations), len(m.hellos), left)
 	}
 }
 
 func TestRequestIsAccepted(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	m.take(bob(), ask("Bobby", "it is me"))
+	deliver(t, m, bob(), ask("Bobby", "it is me"))
 	expectTold(t, m, "request of Bobby: it is me")
-	m.take(bob(), ask("Bobby", "it is me"))
-	m.take(bob(), testText(2, "let me in"))
+	deliver(t, m, bob(), ask("Bobby", "it is me"))
+	deliver(t, m, bob(), testText(2, "let me in"))
 	expectTold(t, m)
 	if r := receipt(m); r != 0 {
 		t.Errorf("a stranger gets a receipt up to %d", r)
@@ -50,7 +51,7 @@ func TestRequestIsAccepted(t *testing.T) {
 	if r := receipt(m); r != 1 {
 		t.Errorf("the receipt is up to %d, want 1: that of the request", r)
 	}
-	m.take(bob(), testText(2, "let me in"))
+	deliver(t, m, bob(), testText(2, "let me in"))
 	expectTold(t, m, "bob: let me in")
 	if err := m.accept("Bobby", ""); !errors.Is(err, contact.ErrUnknown) {
 		t.Errorf("accepting twice: %v", err)
@@ -59,41 +60,43 @@ func TestRequestIsAccepted(t *testing.T) {
 
 func TestRequestIsRejected(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	m.take(bob(), ask("Bobby", ""))
-	if err := m.reject(bob().String()); err != nil {
+	deliver(t, m, bob(), ask("Bobby", ""))
+	if err := m.reject(bob().hashid().String()); err != nil {
 		t.Fatal(err)
 	}
-	expectTold(t, m, "request of Bobby: ", bob().String()+" is rejected")
+	expectTold(t, m, "request of Bobby: ", bob().hashid().String()+" is rejected")
 	if got, want := outbox(m), fmt.Sprintf("1:%d", message.Reject); got != want {
 		t.Errorf("the outbox is %s, want %s", got, want)
 	}
-	m.take(bob(), testText(2, "please"))
+	deliver(t, m, bob(), testText(2, "please"))
 	again := ask("Bobby", "please")
 	again.Sequence = 2
-	m.take(bob(), again)
+	deliver(t, m, bob(), again)
 	expectTold(t, m)
 	if r := receipt(m); r != 0 {
 		t.Errorf("who was rejected gets a receipt up to %d", r)
 	}
-	m.take(bob(), ask("Bobby", "")) // as it does not know yet
+	deliver(t, m, bob(), ask("Bobby", "")) // as it does not know yet
 	if r := receipt(m); r != 0 {
 		t.Errorf("the repeats of who was rejected get a receipt up to %d", r)
 	}
-	if _, err := m.send(bob().String(), "hi"); !errors.Is(err, errNotAccepted) {
+	if _, err := m.send(bob().hashid().String(), "hi"); !errors.Is(err, errNotAccepted) {
 		t.Errorf("a text to somebody who was rejected: %v", err)
 	}
 }
 
 func TestRequestsAreBounded(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	for i := range byte(contact.MaxRequests + 3) {
-		m.take(hashid.ID{i + 1}, ask("", ""))
+	for i := range uint16(contact.MaxRequests + 3) {
+		deliver(t, m, someone(i), ask("", ""))
 	}
 	if told := strings.Count(transcript(m), "request"); told != contact.MaxRequests {
 		t.Errorf("%d requests were told of", told)
 	}
-	if len(m.conversations) != contact.MaxRequests || stored(t, m) != 2*contact.MaxRequests {
-		t.Errorf("%d conversations and %d values are kept", len(m.conversations), stored(t, m))
+	most := contact.MaxRequests
+	want := map[string]int{bucketRequests: most, bucketConversations: most, bucketTalks: most, bucketHellos: most}
+	if left := stored(t, m); len(m.conversations) != most || len(m.hellos) != most || !maps.Equal(left, want) {
+		t.Errorf("%d conversations, %d first messages and %v are kept", len(m.conversations), len(m.hellos), left)
 	}
 }
 
@@ -104,7 +107,7 @@ func TestContactAsksAgain(t *testing.T) {
 	for n := range uint64(100) {
 		again := ask("Bobby", "")
 		again.Sequence, again.ID = n+1, message.ID{byte(n), 1}
-		m.take(bob(), again)
+		deliver(t, m, bob(), again)
 	}
 	expectTold(t, m)
 	if got, want := outbox(m), fmt.Sprintf("1:%d", message.Accept); got != want {
@@ -120,22 +123,22 @@ func TestAskingSomebody(t *testing.T) {
 	if err := m.add(m.profile.Hashid(), "me", ""); err == nil {
 		t.Error("one's own hashid was added")
 	}
-	if err := m.add(bob(), "bob", strings.Repeat("x", message.MaxRequestText+1)); err == nil {
+	if err := m.add(bob().hashid(), "bob", strings.Repeat("x", message.MaxRequestText+1)); err == nil {
 		t.Error("a request took a text that is too long")
 	}
-	if err := m.add(bob(), "bob", "\xff"); err == nil {
+	if err := m.add(bob().hashid(), "bob", "\xff"); err == nil {
 		t.Error("a request took a text that is none")
 	}
-	if err := m.add(bob(), "/bob", ""); err == nil {
+	if err := m.add(bob().hashid(), "/bob", ""); err == nil {
 		t.Error("a bad name was taken")
 	}
-	if err := m.add(bob(), "bob", "it is me"); err != nil {
+	if err := m.add(bob().hashid(), "bob", "it is me"); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.add(bob(), "robert", ""); err == nil || !strings.Contains(err.Error(), `"bob" already (requested)`) {
+	if err := m.add(bob().hashid(), "robert", ""); err == nil || !strings.Contains(err.Error(), `"bob" already (requested)`) {
 		t.Errorf("adding twice: %v", err)
 	}
-	if err := m.add(hashid.ID{3}, "bob", ""); err == nil {
+	if err := m.add(someone(3).hashid(), "bob", ""); err == nil {
 		t.Error("one name was given to two contacts")
 	}
 	if _, err := m.send("bob", "hi"); err != nil {
@@ -144,16 +147,16 @@ func TestAskingSomebody(t *testing.T) {
 	expectTold(t, m, "bob is requested", "queued waits until the contact accepts the request")
 
 	// Only the request goes out before the answer.
-	due, _, _, _ := m.takeDue(m.conversation(bob()))
+	due, _, _, _ := m.takeDue(m.conversation(bob().hashid()))
 	if len(due) != 1 || due[0].Kind != message.Request || string(due[0].Text) != "it is me" {
 		t.Errorf("due are %v", due)
 	}
-	m.take(bob(), testText(1, "before I accept"))
+	deliver(t, m, bob(), testText(1, "before I accept"))
 	expectTold(t, m)
 
 	yes := say(message.Accept, 1)
 	yes.Nick = "Bobby"
-	m.take(bob(), yes)
+	deliver(t, m, bob(), yes)
 	expectTold(t, m, "bob is accepted")
 	if got, want := outbox(m), fmt.Sprintf("2:%d", message.Text); got != want {
 		t.Errorf("the outbox is %s, want %s", got, want)
@@ -161,32 +164,32 @@ func TestAskingSomebody(t *testing.T) {
 	if r := receipt(m); r != 1 {
 		t.Errorf("the receipt is up to %d", r)
 	}
-	if c, _ := m.book.Contact(bob()); c.Nick != "Bobby" {
+	if c, _ := m.book.Contact(bob().hashid()); c.Nick != "Bobby" {
 		t.Errorf("the contact is %v", c)
 	}
 	no := say(message.Reject, 2)
-	m.take(bob(), no)
+	deliver(t, m, bob(), no)
 	expectTold(t, m)
-	if c, _ := m.book.Contact(bob()); c.State != contact.Accepted {
+	if c, _ := m.book.Contact(bob().hashid()); c.State != contact.Accepted {
 		t.Errorf("who said yes is %s after saying no", c.State)
 	}
 }
 
 func TestAskingInVain(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	if err := m.add(bob(), "bob", ""); err != nil {
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.send("bob", "hi"); err != nil {
 		t.Fatal(err)
 	}
 	transcript(m)
-	m.take(bob(), say(message.Reject, 1))
+	deliver(t, m, bob(), say(message.Reject, 1))
 	expectTold(t, m, "bob is rejected", "failed the contact said no")
 	if m.queued() != 0 {
 		t.Errorf("%d messages are left", m.queued())
 	}
-	if err := m.add(bob(), "bob", "please"); err != nil {
+	if err := m.add(bob().hashid(), "bob", "please"); err != nil {
 		t.Errorf("asking again: %v", err)
 	}
 	expectTold(t, m, "bob is requested")
@@ -195,20 +198,29 @@ func TestAskingInVain(t *testing.T) {
 // Two who ask each other have both said yes.
 func TestBothAsk(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	if err := m.add(bob(), "bob", ""); err != nil {
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
-	m.take(bob(), ask("Bobby", ""))
-	expectTold(t, m, "bob is requested", "bob is accepted")
-	m.take(bob(), func() *message.Message { a := say(message.Accept, 2); a.Nick = "Bobby"; return a }())
+	if _, err := m.send("bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, m, bob(), ask("Bobby", ""))
+	expectTold(t, m, "bob is requested", "queued waits until the contact accepts the request", "bob is accepted")
+	for range 2 { // he takes no text before the answer, so that goes first
+		if got, want := outbox(m), fmt.Sprintf("1:%d 2:%d", message.Accept, message.Text); got != want {
+			t.Errorf("the outbox is %s, want %s", got, want)
+		}
+		m = messengerOf(t, m.profile)
+	}
+	deliver(t, m, bob(), func() *message.Message { a := say(message.Accept, 2); a.Nick = "Bobby"; return a }())
 	if r := receipt(m); r != 2 {
 		t.Errorf("the receipt is up to %d", r)
 	}
 
 	// And who adds the one that has asked accepts.
 	m = messengerOf(t, testProfile(t))
-	m.take(bob(), ask("Bobby", ""))
-	if err := m.add(bob(), "bob", ""); err != nil {
+	deliver(t, m, bob(), ask("Bobby", ""))
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
 	expectTold(t, m, "request of Bobby: ", "bob is accepted")
@@ -217,19 +229,19 @@ func TestBothAsk(t *testing.T) {
 // Whoever has not said yes gets no receipt, whatever it sends.
 func TestNoReceiptBeforeTheAnswer(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	if err := m.add(bob(), "bob", ""); err != nil {
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
 	late := testText(5, "five")
 	late.Base = 5
-	m.take(bob(), late)
-	m.take(bob(), testText(4, "four"))
+	deliver(t, m, bob(), late)
+	deliver(t, m, bob(), testText(4, "four"))
 	if r := receipt(m); r != 0 {
 		t.Errorf("the receipt is up to %d", r)
 	}
 	yes := say(message.Accept, 5)
 	yes.Base = 5
-	m.take(bob(), yes)
+	deliver(t, m, bob(), yes)
 	if r := receipt(m); r != 5 {
 		t.Errorf("the receipt is up to %d, want 5", r)
 	}
@@ -239,24 +251,24 @@ func TestNoReceiptBeforeTheAnswer(t *testing.T) {
 // asked.
 func TestChangeOfMind(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	if err := m.add(bob(), "bob", ""); err != nil {
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
-	m.take(bob(), say(message.Reject, 1))
+	deliver(t, m, bob(), say(message.Reject, 1))
 	expectTold(t, m, "bob is requested", "bob is rejected")
 	if r := receipt(m); r != 1 {
 		t.Errorf("the receipt of a no is up to %d", r)
 	}
-	m.take(bob(), say(message.Reject, 1))
+	deliver(t, m, bob(), say(message.Reject, 1))
 	if r := receipt(m); r != 1 {
 		t.Errorf("the receipt of a repeated no is up to %d", r)
 	}
-	m.take(bob(), testText(2, "and stay away"))
+	deliver(t, m, bob(), testText(2, "and stay away"))
 	expectTold(t, m)
 	m = messengerOf(t, m.profile) // who said no is remembered
 	again := ask("Bobby", "sorry, I do know you")
 	again.Sequence = 2
-	m.take(bob(), again)
+	deliver(t, m, bob(), again)
 	expectTold(t, m, "bob is accepted")
 	if !strings.HasSuffix(outbox(m), fmt.Sprintf(":%d", message.Accept)) {
 		t.Errorf("the outbox is %s", outbox(m))
@@ -266,36 +278,36 @@ func TestChangeOfMind(t *testing.T) {
 	}
 
 	m = messengerOf(t, testProfile(t))
-	m.take(bob(), ask("Bobby", ""))
+	deliver(t, m, bob(), ask("Bobby", ""))
 	if err := m.reject("Bobby"); err != nil {
 		t.Fatal(err)
 	}
 	m = messengerOf(t, m.profile)
-	m.take(bob(), again)
-	m.take(bob(), say(message.Accept, 2))
+	deliver(t, m, bob(), again)
+	deliver(t, m, bob(), say(message.Accept, 2))
 	expectTold(t, m)
-	if c, _ := m.book.Contact(bob()); c.State != contact.Rejected || m.conversation(bob()).Received != 1 {
-		t.Errorf("the contact is %s after %d", c.State, m.conversation(bob()).Received)
+	if c, _ := m.book.Contact(bob().hashid()); c.State != contact.Rejected || received(m) != 1 {
+		t.Errorf("the contact is %s after %d", c.State, received(m))
 	}
 }
 
 // The request that is answered by the other's own is not waited for any more.
 func TestAgreementEndsTheRequest(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	if err := m.add(bob(), "bob", ""); err != nil {
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
 	good := m.profile.vault
 	m.profile.vault = vault.Memory()
 	m.profile.vault.Close()
-	m.take(bob(), ask("Bobby", ""))
-	if got, want := outbox(m), fmt.Sprintf("1:%d", message.Request); got != want || m.conversation(bob()).Received != 0 {
+	deliver(t, m, bob(), ask("Bobby", ""))
+	if got, want := outbox(m), fmt.Sprintf("1:%d", message.Request); got != want || received(m) != 0 {
 		t.Errorf("the outbox is %s, want %s: nothing can be stored", got, want)
 	}
 	m.profile.vault = good
-	m.take(bob(), ask("Bobby", ""))
+	deliver(t, m, bob(), ask("Bobby", ""))
 	for range 2 {
-		if got, want := outbox(m), fmt.Sprintf("2:%d", message.Accept); got != want || m.conversation(bob()).base() != 2 {
+		if got, want := outbox(m), fmt.Sprintf("1:%d", message.Accept); got != want {
 			t.Errorf("the outbox is %s, want %s", got, want)
 		}
 		m = messengerOf(t, m.profile)
@@ -308,19 +320,19 @@ func TestStrangerAsksAgain(t *testing.T) {
 	for i := range uint64(500) {
 		r := ask(fmt.Sprint("Bobby", i), fmt.Sprint(i))
 		r.Sequence, r.Base = i+1, i+1
-		m.take(bob(), r)
+		deliver(t, m, bob(), r)
 	}
 	expectTold(t, m, "request of Bobby0: 0")
 	for range 2 {
-		if r, ok := m.book.Request(bob()); !ok || r.Nick != "Bobby0" || r.Text != "0" {
+		if r, ok := m.book.Request(bob().hashid()); !ok || r.Nick != "Bobby0" || r.Text != "0" {
 			t.Errorf("the request is %+v", r)
 		}
 		if err := m.accept("Bobby499", ""); err == nil {
 			t.Error("the request goes by another name")
 		}
-		if m.conversation(bob()).Received == 500 {
+		if received(m) == 500 {
 			m = messengerOf(t, m.profile)
-			m.take(bob(), func() *message.Message { r := ask("x", ""); r.Sequence, r.Base = 501, 501; return r }())
+			deliver(t, m, bob(), func() *message.Message { r := ask("x", ""); r.Sequence, r.Base = 501, 501; return r }())
 			expectTold(t, m)
 		}
 	}
@@ -335,19 +347,19 @@ func TestStrangerAsksAgain(t *testing.T) {
 // A stranger who was rejected holds no name that others could have.
 func TestRejectedStrangerHasNoName(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	m.take(bob(), ask("carol", ""))
+	deliver(t, m, bob(), ask("carol", ""))
 	if err := m.reject("carol"); err != nil {
 		t.Fatal(err)
 	}
-	carol := hashid.ID{10}
-	if err := m.add(carol, "carol", ""); err != nil {
+	carol := someone(10)
+	if err := m.add(carol.hashid(), "carol", ""); err != nil {
 		t.Fatal(err)
 	}
-	m.take(carol, say(message.Reject, 1))
+	deliver(t, m, carol, say(message.Reject, 1))
 	transcript(m)
 
 	// Nor does who said no, once somebody else is called so.
-	other := hashid.ID{11}
+	other := someone(11).hashid()
 	if err := m.add(other, "carol", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -355,7 +367,7 @@ func TestRejectedStrangerHasNoName(t *testing.T) {
 		if c, err := m.book.Named("carol"); err != nil || c.Hashid != other {
 			t.Errorf("carol is %v, %v", c.Hashid, err)
 		}
-		if c, err := m.book.Named(carol.String()); err != nil || c.Name != carol.String() || c.State != contact.Rejected {
+		if c, err := m.book.Named(carol.hashid().String()); err != nil || c.Name != carol.hashid().String() || c.State != contact.Rejected {
 			t.Errorf("who was called so is %+v, %v", c, err)
 		}
 		m = messengerOf(t, m.profile)
@@ -365,16 +377,20 @@ func TestRejectedStrangerHasNoName(t *testing.T) {
 // Who has not said yes can say that the request came, and nothing else.
 func TestReceiptBeforeTheAnswer(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	if err := m.add(bob(), "bob", ""); err != nil {
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.send("bob", "x"); err != nil {
 		t.Fatal(err)
 	}
 	transcript(m)
-	r := say(message.Receipt, 2)
-	r.Stream = m.conversation(bob()).Stream
-	m.take(bob(), r)
+	sealDue(t, m, bob())
+	deliver(t, m, bob(), receiptFor(m, bob(), 2)) // was never sent
+	expectTold(t, m)
+	if got, want := outbox(m), fmt.Sprintf("1:%d 2:%d", message.Request, message.Text); got != want {
+		t.Errorf("the outbox is %s, want %s", got, want)
+	}
+	deliver(t, m, bob(), receiptFor(m, bob(), 1))
 	expectTold(t, m)
 	if got, want := outbox(m), fmt.Sprintf("2:%d", message.Text); got != want {
 		t.Errorf("the outbox is %s, want %s", got, want)
@@ -387,8 +403,8 @@ func TestAnsweredAlready(t *testing.T) {
 	if err := m.accept("bob", ""); err == nil || !strings.Contains(err.Error(), "contact \"bob\" already (accepted)") {
 		t.Errorf("accepting a contact: %v", err)
 	}
-	stranger := hashid.ID{9}
-	m.take(stranger, say(message.Request, 1))
+	stranger := someone(9).hashid()
+	deliver(t, m, someone(9), ask("", ""))
 	if err := m.reject(stranger.String()); err != nil {
 		t.Fatal(err)
 	}

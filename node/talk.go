@@ -1,0 +1,178 @@
+package node
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"chatnt/discovery/hashid"
+	"chatnt/node/message"
+	"chatnt/node/ratchet"
+	"chatnt/node/vault"
+)
+
+// A talk is stored, inside the sealed vault only, as
+//
+//	offset  size  field
+//	0       1     version, 1
+//	1       8     number of this side's next message in it, from 1
+//	9       8     number of the other side's last message that was taken in, with all before it
+//	17      16    id of that message; zero if there was none, or the other side gave it up
+//	33      8     of the id of this side's message before the next, the first bytes; 0 before the first
+//	41      8     when it began here, unix nanoseconds
+//	49      16    id of a text of which some parts have come, else zeros
+//	65      4     their length n, at most that of the longest text
+//	69      n     the parts
+//	69+n          the session, see package ratchet
+//
+// under the hashid of the other person, a space and the session's id in hexadecimal.
+const talkVersion = 1
+
+// maxTalks is how many talks a conversation keeps: the one that messages go out in,
+// and those in which some may still be on their way from the other side.
+const maxTalks = 4
+
+// talk is one session with a person, and the numbers of the messages in it. Texts
+// that were not acknowledged in one talk are sent again in the next, under new
+// numbers: their ids keep them from being shown twice. messenger.mu guards it.
+type talk struct {
+	numbers
+	session *ratchet.Session
+	hello   bool // begun by the other side, and not stored yet
+
+	early      map[uint64]*message.Message // stored before their turn, by number
+	spent      []uint64                    // of early, not deleted from the vault yet
+	receiptDue bool
+	noticed    bool // in this run, that one side works with an older copy of it
+}
+
+// numbers is how far a talk has come.
+type numbers struct {
+	next     uint64
+	received uint64
+	last     message.ID // of the message received
+	before   uint64     // of the message before next
+	made     time.Time
+
+	partID message.ID // of a text of which some parts have come
+	parts  []byte     // never changed in place
+}
+
+// after is how far the talk has come with the message whose turn it is.
+func (n numbers) after(msg *message.Message) numbers {
+	n.received, n.last = msg.Sequence, msg.ID
+	return n
+}
+
+func newTalk(s *ratchet.Session, now time.Time) *talk {
+	return &talk{numbers: numbers{next: 1, made: now}, session: s, early: make(map[uint64]*message.Message)}
+}
+
+// id is the session's, in hexadecimal.
+func (t *talk) id() string { return idOf(t.session) }
+
+func idOf(s *ratchet.Session) string {
+	id := s.ID()
+	return hex.EncodeToString(id[:])
+}
+
+// number names the talk in receipts.
+func (t *talk) number() uint64 {
+	id := t.session.ID()
+	return max(1, binary.BigEndian.Uint64(id[:]))
+}
+
+func (t *talk) key(peer hashid.ID) string { return peer.String() + " " + t.id() }
+
+func (t *talk) earlyKey(peer hashid.ID, sequence uint64) string {
+	return fmt.Sprintf("%s %016x", t.key(peer), sequence)
+}
+
+// put stores the talk with a session and numbers that may be ahead of its own, and
+// deletes what is spent.
+func (t *talk) put(tx *vault.Tx, peer hashid.ID, n numbers, s *ratchet.Session) error {
+	raw := []byte{talkVersion}
+	raw = binary.BigEndian.AppendUint64(raw, n.next)
+	raw = binary.BigEndian.AppendUint64(raw, n.received)
+	raw = append(raw, n.last[:]...)
+	raw = binary.BigEndian.AppendUint64(raw, n.before)
+	raw = binary.BigEndian.AppendUint64(raw, uint64(n.made.UnixNano()))
+	raw = append(raw, n.partID[:]...)
+	raw = binary.BigEndian.AppendUint32(raw, uint32(len(n.parts)))
+	raw = append(raw, n.parts...)
+	raw = s.Append(raw)
+	defer clear(raw)
+	for _, sequence := range t.spent {
+		if err := tx.Delete(bucketEarly, t.earlyKey(peer, sequence)); err != nil {
+			return err
+		}
+	}
+	return tx.Put(bucketTalks, t.key(peer), raw)
+}
+
+// drop deletes what is stored of a talk.
+func (t *talk) drop(tx *vault.Tx, peer hashid.ID) error {
+	for _, sequence := range slices.AppendSeq(slices.Clone(t.spent), maps.Keys(t.early)) {
+		if err := tx.Delete(bucketEarly, t.earlyKey(peer, sequence)); err != nil {
+			return err
+		}
+	}
+	return tx.Delete(bucketTalks, t.key(peer))
+}
+
+// parseTalk reads what put has stored under key, without what came early.
+func parseTalk(key string, raw []byte) (hashid.ID, *talk, error) {
+	var (
+		s       = cryptobyte.String(raw)
+		t       = &talk{early: make(map[uint64]*message.Message)}
+		version uint8
+		made    uint64
+		length  uint32
+		damaged = errors.New("a stored session is damaged")
+	)
+	text, id, _ := strings.Cut(key, " ")
+	peer, err := hashid.Parse(text)
+	if err != nil || !s.ReadUint8(&version) || version != talkVersion ||
+		!s.ReadUint64(&t.next) || !s.ReadUint64(&t.received) || !s.CopyBytes(t.last[:]) ||
+		!s.ReadUint64(&t.before) || !s.ReadUint64(&made) || !s.CopyBytes(t.partID[:]) || !s.ReadUint32(&length) ||
+		length > message.MaxText || !s.ReadBytes(&t.parts, int(length)) || t.next == 0 {
+		return peer, nil, damaged
+	}
+	t.made, t.parts = time.Unix(0, int64(made)), bytes.Clone(t.parts)
+	if t.session, err = ratchet.Parse(s); err != nil || t.id() != id {
+		return peer, nil, damaged
+	}
+	return peer, t, nil
+}
+
+// follows reports whether a message whose turn it is knows of the one that was taken in
+// before it. If not, its sender or this side works with an older copy of its profile.
+func (t *talk) follows(msg *message.Message) bool {
+	return msg.Before == 0 || t.last == message.ID{} || msg.Before == t.last.Short()
+}
+
+// givenUp moves past what the other side does not repeat any more.
+func (t *talk) givenUp(base uint64) {
+	if base-1 <= t.received {
+		return
+	}
+	t.received, t.last = base-1, message.ID{}
+	maps.DeleteFunc(t.early, func(sequence uint64, _ *message.Message) bool {
+		old := sequence <= t.received
+		if old {
+			t.spent = append(t.spent, sequence)
+		}
+		return old
+	})
+}
+
+// stored notes that put was made durable.
+func (t *talk) stored() { t.spent, t.hello = nil, false }
