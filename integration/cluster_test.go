@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type person struct {
 	name    string // by which the others know this person
 	profile *node.Profile
 	now     func() time.Time // the person's clock; nil: a right one
+	log     *slog.Logger     // nil: none
 	node    *node.Node       // of the last start
 	stop    func()           // ends the node; twice is harmless
 
@@ -139,7 +141,7 @@ func (p *person) start() control.Ready {
 func (p *person) startAt(listen string) control.Ready {
 	p.t.Helper()
 	mark := p.mark()
-	n, err := node.New(node.Config{Profile: p.profile, Listen: []string{listen}, Now: p.now})
+	n, err := node.New(node.Config{Profile: p.profile, Listen: []string{listen}, Now: p.now, Log: p.log})
 	if err != nil {
 		p.t.Fatal(err)
 	}

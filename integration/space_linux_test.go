@@ -30,8 +30,8 @@ const (
 	nodeVariable   = "CHATNT_NAMESPACE_NODE"   // set for a process that is a node
 )
 
-// inNamespace runs the calling test in a network namespace of its own. It reports
-// whether this is the run inside; outside nothing is left to do.
+// inNamespace runs the calling test in a network namespace of its own, with mounts of
+// its own. It reports whether this is the run inside; outside nothing is left to do.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideVariable) != "" {
@@ -39,7 +39,9 @@ func inNamespace(t *testing.T) bool {
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), insideVariable+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+	}
 	if os.Getuid() != 0 { // in a user namespace everybody may
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
