@@ -1,7 +1,7 @@
 # Needed: Go and make; for `make race` a C compiler as well.
 
 # The packages whose speed is a promise.
-BENCHED   = ./overlay/onion ./overlay/link ./overlay/relay ./integration
+BENCHED   = ./overlay/onion ./overlay/link ./overlay/relay ./node/ratchet ./node/vault ./node ./integration
 BENCHTIME ?= 1s
 # How long a silent network is watched.
 SILENCE   ?= 10m

@@ -15,6 +15,11 @@ BenchmarkUnwrap-2            	   15000	     39000 ns/op	 105.1 MB/s	     688 B/o
 BenchmarkWrapOverFloor-2     	    4000	         0 ns/op	       250.0 us/floor	       300.0 us/ours	         1.200 x-floor
 PASS
 BenchmarkRelayCPU-2          	    4000	         0 ns/op	        10.0 us/floor	       15.0 us/ours	         1.500 x-floor
+BenchmarkMessageOverFloor-2  	    4000	         0 ns/op	         9.0 us/floor	        14.0 us/ours	         1.556 x-floor
+BenchmarkTurnOverX25519/key-2         	    4000	         0 ns/op	        43.0 us/floor	       195.0 us/ours	         4.535 x-floor
+BenchmarkTurnOverX25519/ciphertext-2  	    4000	         0 ns/op	        43.0 us/floor	       292.0 us/ours	         6.791 x-floor
+BenchmarkHandshakeOverFloor-2         	    4000	         0 ns/op	       517.0 us/floor	       521.0 us/ours	         1.008 x-floor
+BenchmarkQueue/1000-2        	    4000	         0 ns/op	       544.0 us/floor	       581.0 us/ours	         1.068 x-floor
 BenchmarkRoundTrip-2         	    4000	         0 ns/op	       500.0 us/floor	       600.0 us/ours	         1.200 x-floor	   7 us/plain
 ok  	chatnt/overlay/onion	2.0s
 `
