@@ -36,7 +36,7 @@ func BenchmarkManyContacts(b *testing.B) {
 		err = p.vault.Update(func(tx *vault.Tx) error {
 			for i := range 500 {
 				binary.BigEndian.PutUint32(id[:], uint32(first+i+1))
-				t := newTalk(session, time.Now())
+				t := newTalk(session, 1, time.Now())
 				l := ledger{Peer: id, Next: 100, Current: t.id(), Seen: 64}
 				who := contact.Contact{Hashid: id, Name: id.String()[:12], Nick: "somebody", State: contact.Accepted, Since: time.Now()}
 				known := new(seen)

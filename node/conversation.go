@@ -1,9 +1,11 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/node/message"
 	"chatnt/node/vault"
 )
 
@@ -14,6 +16,8 @@ type ledger struct {
 	Current string    `json:"current,omitempty"` // id of the talk that messages go out in; "": the next begins one
 	Prekey  uint32    `json:"prekey,omitempty"`  // of the other side, that the current talk was begun with
 	Seen    uint64    `json:"seen,omitempty"`    // texts remembered so far
+
+	Generation uint32 `json:"generation,omitempty"` // of the last talk that messages went out in; 0: there was none
 
 	History bool          `json:"history,omitempty"` // texts are kept
 	TTL     time.Duration `json:"ttl,omitempty"`     // and those said from now on forgotten, by both sides; 0: never
@@ -26,7 +30,7 @@ type ledger struct {
 type conversation struct {
 	with hashid.ID // the person; read-only
 	ledger
-	talks   []*talk       // the newest first
+	talks   []*talk
 	outbox  []*outgoing   // in the order they were said
 	seen    *seen         // nil until needed
 	running bool          // a sender goroutine works
@@ -56,6 +60,99 @@ func (c *conversation) current() *talk {
 	return nil
 }
 
+// prefers reports whether messages are to go out in a talk that the other side has begun.
+func (c *conversation) prefers(t *talk) bool {
+	if current := c.current(); current != nil {
+		return t.outranks(current)
+	}
+	return t.generation > c.Generation // else this side is to begin one that outranks it
+}
+
+// over returns the talks that go once t is stored. If messages go out in t and the other
+// side is now known to have it, those are all others, in which it does not write any more: whatever
+// is on its way in them comes again in t. If there are too many all the same, it is
+// the one that was unused for longest.
+func (c *conversation) over(t *talk) []*talk {
+	if c.Current == t.id() && (t.hello || t.answered) {
+		return slices.DeleteFunc(slices.Clone(c.talks), func(other *talk) bool { return other == t })
+	}
+	if len(c.talks) <= maxTalks {
+		return nil
+	}
+	return c.unused(t)
+}
+
+// excess returns what goes for one more talk.
+func (c *conversation) excess() []*talk {
+	if len(c.talks) < maxTalks {
+		return nil
+	}
+	return c.unused(nil)
+}
+
+// unused returns the talk that was unused for longest, of those but one that messages do not go out in.
+func (c *conversation) unused(but *talk) []*talk {
+	others := slices.DeleteFunc(slices.Clone(c.talks), func(t *talk) bool { return t.id() == c.Current || t == but })
+	return []*talk{slices.MinFunc(others, func(x, y *talk) int { return x.used.Compare(y.used) })}
+}
+
+// putTalk stores a talk with the numbers n, and deletes those that are over.
+func (c *conversation) putTalk(tx *vault.Tx, t *talk, n numbers) error {
+	for _, old := range c.over(t) {
+		if err := old.drop(tx, c.Peer); err != nil {
+			return err
+		}
+	}
+	return t.put(tx, c.Peer, n, t.session)
+}
+
+// stored notes that putTalk was made durable.
+func (c *conversation) stored(t *talk) {
+	c.remove(c.over(t))
+	t.spent, t.hello, t.answered = nil, false, false
+}
+
+// remove lets go of talks that are deleted from the vault.
+func (c *conversation) remove(old []*talk) {
+	c.talks = slices.DeleteFunc(slices.Clone(c.talks), func(t *talk) bool { return slices.Contains(old, t) })
+	for _, t := range old {
+		t.session.Wipe()
+	}
+}
+
+// forgetCopies deletes what other talks hold of a text that has come in t.
+func (c *conversation) forgetCopies(tx *vault.Tx, t *talk, id message.ID) error {
+	for _, other := range c.talks {
+		if other == t {
+			continue
+		}
+		for _, sequence := range other.copies(id) {
+			if err := tx.Delete(bucketEarly, other.earlyKey(c.Peer, sequence)); err != nil {
+				return err
+			}
+		}
+		if other.partID == id {
+			if err := other.put(tx, c.Peer, other.without(id), other.session); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copiesForgotten notes that forgetCopies was made durable.
+func (c *conversation) copiesForgotten(t *talk, id message.ID) {
+	for _, other := range c.talks {
+		if other == t {
+			continue
+		}
+		for _, sequence := range other.copies(id) {
+			delete(other.early, sequence)
+		}
+		other.numbers = other.without(id)
+	}
+}
+
 // unseal has all that waits for receipts sealed anew, in the current talk or one that
 // is to begin.
 func (c *conversation) unseal() {
@@ -64,16 +161,6 @@ func (c *conversation) unseal() {
 		item.acked, item.sent = false, false
 		item.attempts, item.taken, item.due = 0, 0, time.Time{}
 	}
-}
-
-// before names the message before one that is sealed again, if it still waits.
-func (c *conversation) before(item *outgoing) uint64 {
-	for _, other := range c.outbox {
-		if other.sequence != 0 && other.sequence == item.sequence-1 {
-			return other.ID.Short()
-		}
-	}
-	return 0
 }
 
 // base is the lowest number in the current talk that is still repeated.

@@ -71,13 +71,17 @@ func (f *feed) emitStored(e control.Event, key string) {
 	nudge(f.more)
 }
 
+// full reports whether maxUnread events or more are unread.
+func (f *feed) full() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.events) >= maxUnread
+}
+
 // room waits until fewer than maxUnread events are unread.
 func (f *feed) room(ctx context.Context) error {
 	for {
-		f.mu.Lock()
-		n := len(f.events)
-		f.mu.Unlock()
-		if n < maxUnread {
+		if !f.full() {
 			return nil
 		}
 		select {

@@ -10,6 +10,7 @@ import (
 	"chatnt/discovery/hashid"
 	"chatnt/node/control"
 	"chatnt/node/message"
+	"chatnt/node/ratchet"
 	"chatnt/node/vault"
 )
 
@@ -121,10 +122,29 @@ func (m *messenger) sweepAll() time.Duration {
 	return next
 }
 
-// expire lets go of the keys of messages that have been missing for too long. Called with mu held.
+// expire lets go of the keys of messages that have been missing for too long, and of talks
+// that were left for another, when nothing has come in them for as long. Called with mu held.
 func (m *messenger) expire(c *conversation, now time.Time) {
+	old := slices.DeleteFunc(slices.Clone(c.talks), func(t *talk) bool {
+		return t.id() == c.Current || now.Sub(t.used) <= ratchet.SkippedLife
+	})
+	dropped := len(old) == 0 || m.update("old sessions could not be deleted and are deleted later", func(tx *vault.Tx) error {
+		for _, t := range old {
+			if err := t.drop(tx, c.Peer); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if dropped {
+		c.remove(old)
+	}
 	for _, t := range c.talks {
-		if t.session.Expire(now) {
+		ahead := t.used.After(now) // of a clock that went wrong
+		if ahead {
+			t.used = now
+		}
+		if t.session.Expire(now) || ahead {
 			m.update("keys that are too old could not be deleted and are deleted later", func(tx *vault.Tx) error {
 				return t.put(tx, c.Peer, t.numbers, t.session)
 			})

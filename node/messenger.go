@@ -54,6 +54,7 @@ type messenger struct {
 	ctx           context.Context             // guarded by mu; nil until run
 	book          *contact.Book               // guarded by mu
 	conversations map[hashid.ID]*conversation // guarded by mu
+	recent        []*conversation             // guarded by mu: all, those first in which something came last
 	hellos        hellos                      // guarded by mu
 	lastPath      *control.Path               // guarded by mu
 	unshown       []unshown                   // guarded by mu: left from the last run, until run tells it
@@ -137,7 +138,7 @@ func (m *messenger) loadConversations(tx *vault.Tx) error {
 		return err
 	}
 	for _, l := range ledgers {
-		m.conversations[l.Peer] = newConversation(l)
+		m.enter(newConversation(l))
 	}
 	if err := m.loadTalks(tx); err != nil {
 		return err
@@ -184,8 +185,7 @@ func (m *messenger) loadTalks(tx *vault.Tx) error {
 			return errors.New("a stored session belongs to no conversation")
 		}
 		byKey[key] = t
-		at, _ := slices.BinarySearchFunc(c.talks, t, func(x, y *talk) int { return y.made.Compare(x.made) })
-		c.talks = slices.Insert(c.talks, at, t)
+		c.talks = append(c.talks, t)
 		return nil
 	})
 	if err != nil {
@@ -404,7 +404,7 @@ func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault
 				return err
 			}
 		}
-		if err := deleteOutgoing(tx, over); err != nil {
+		if err := c.deleteOutgoing(tx, over); err != nil {
 			return err
 		}
 		if also != nil {
@@ -487,9 +487,17 @@ func (m *messenger) conversation(peer hashid.ID) *conversation {
 	c := m.conversations[peer]
 	if c == nil {
 		c = newConversation(ledger{Peer: peer, Next: 1})
-		m.conversations[peer] = c
+		m.enter(c)
 	}
 	return c
+}
+
+// enter takes a conversation among the others. Called with mu held.
+func (m *messenger) enter(c *conversation) {
+	if m.conversations[c.Peer] == nil {
+		m.recent = append(m.recent, c)
+	}
+	m.conversations[c.Peer] = c
 }
 
 // queued is how many messages wait for receipts.

@@ -83,10 +83,12 @@ func testText(sequence uint64, text string) *message.Message {
 	}
 }
 
-// body is a message as it is sealed.
+// body is a message as it is sealed, in a first session if it does not say otherwise.
 func body(t testing.TB, msg *message.Message) []byte {
 	t.Helper()
-	b, err := msg.Append(nil)
+	copied := *msg
+	copied.Generation = max(1, msg.Generation)
+	b, err := copied.Append(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,10 +114,31 @@ func sealIn(t testing.TB, s *ratchet.Session, msg *message.Message) []byte {
 	return frame
 }
 
-// begin hands a messenger the first message of a new session of somebody else.
+// begin hands a messenger the first message of a new session of somebody else, who knows of
+// all before it.
 func begin(t testing.TB, m *messenger, from *identity, msg *message.Message) {
 	t.Helper()
-	m.arrived(sealIn(t, initiate(t, m, from), msg))
+	copied := *msg
+	m.mu.Lock()
+	if c := m.conversations[from.hashid()]; c != nil && msg.Generation == 0 {
+		copied.Generation = c.Generation + 1
+	}
+	m.mu.Unlock()
+	m.arrived(sealIn(t, initiate(t, m, from), &copied))
+}
+
+// beginLate hands a messenger the first message of a session of generation 1 of somebody else,
+// which the current talk outranks.
+func beginLate(t testing.TB, m *messenger, from *identity, msg *message.Message) {
+	t.Helper()
+	m.mu.Lock()
+	c := m.conversation(from.hashid())
+	s := initiate(t, m, from)
+	for c.prefers(newTalk(s, 1, time.Now())) {
+		s = initiate(t, m, from)
+	}
+	m.mu.Unlock()
+	m.arrived(sealIn(t, s, msg))
 }
 
 // deliver hands a messenger what somebody else says: in the newest talk if there is
@@ -129,7 +152,7 @@ func deliver(t testing.TB, m *messenger, from *identity, msg *message.Message) {
 		begin(t, m, from, msg)
 		return
 	}
-	deliverIn(t, m, c, c.talks[0], msg)
+	deliverIn(t, m, c, c.talks[len(c.talks)-1], msg)
 }
 
 // deliverIn does the same in a certain talk.
@@ -184,13 +207,10 @@ func readFirst(t testing.TB, m *messenger, to *identity, frame []byte) *message.
 
 // receiptFor is somebody's receipt for what was sealed in the current talk with them.
 func receiptFor(m *messenger, from *identity, sequence uint64) *message.Message {
-	r := &message.Message{Kind: message.Receipt, Session: 1, Sequence: sequence, Parts: 1}
+	r := &message.Message{Kind: message.Receipt, Sequence: sequence, Parts: 1}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.conversation(from.hashid())
-	if t := c.current(); t != nil {
-		r.Session = t.number()
-	}
 	if sequence > 0 {
 		r.ID = message.ID{1}
 	}

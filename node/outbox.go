@@ -181,7 +181,7 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk,
 	now := time.Now()
 	m.giveUp(c, m.now())
 	if slices.ContainsFunc(c.outbox, (*outgoing).unheard) && m.renew(c) && c.renewals == 1 { // told once, until something is acknowledged
-		m.warnRenewed(c, "does not confirm what its node has taken, as when its profile was restored from a copy")
+		m.warnRenewed(c, "%s does not confirm what its node has taken, as when its profile was restored from a copy")
 	}
 	for _, t := range c.talks {
 		if t.receiptDue {
@@ -378,15 +378,16 @@ func (m *messenger) stored(c *conversation, item *outgoing, frame []byte) {
 	}
 }
 
-// acknowledged drops what the other side says it has of the current talk: of somebody
+// acknowledged drops what the other side says it has of a talk, if it is the current one: of somebody
 // who has not said yes, that is the request alone. The parts of a text stay until it has all:
-// should its session be lost, it needs them all again. It reports whether all that is over is stored as such. Called with mu held.
+// should its session be lost, it needs them all again. It reports whether all is stored. Called with mu held.
 //
 // A receipt counts only if it names what has its number now: after one of the two has put an
 // earlier copy of its profile back, other messages had the numbers that are used again.
-func (m *messenger) acknowledged(c *conversation, upTo uint64, id message.ID) bool {
-	if !slices.ContainsFunc(c.outbox, func(item *outgoing) bool { return item.sequence == upTo && item.ID == id }) {
-		return true
+func (m *messenger) acknowledged(c *conversation, t *talk, upTo uint64, id message.ID) bool {
+	named := func(item *outgoing) bool { return item.sequence == upTo && item.ID == id }
+	if t != c.current() || !slices.ContainsFunc(c.outbox, named) {
+		return m.commit(c, t, t.numbers, &c.ledger, nil) // the session has moved on
 	}
 	who, _ := m.book.Contact(c.Peer)
 	var done []*outgoing
@@ -401,7 +402,7 @@ func (m *messenger) acknowledged(c *conversation, upTo uint64, id message.ID) bo
 		}
 	}
 	if len(done) == 0 {
-		return true
+		return m.commit(c, t, t.numbers, &c.ledger, nil)
 	}
 	c.renewals = 0
 	if !m.settle(c, done, control.Delivered, "") {
@@ -440,18 +441,18 @@ func whole(outbox []*outgoing, of *outgoing) bool {
 func (m *messenger) settle(c *conversation, items []*outgoing, state, reason string) bool {
 	err := m.profile.vault.Update(func(tx *vault.Tx) error {
 		if t := c.current(); t != nil { // who takes the vault is not to find keys that are past
-			if err := t.put(tx, c.Peer, t.numbers, t.session); err != nil {
+			if err := c.putTalk(tx, t, t.numbers); err != nil {
 				return err
 			}
 		}
-		return deleteOutgoing(tx, items)
+		return c.deleteOutgoing(tx, items)
 	})
 	if err != nil {
 		m.log.Error("the outbox could not be stored", "error", err)
 		return false // they are repeated, and acknowledged again
 	}
 	if t := c.current(); t != nil {
-		t.spent = nil
+		c.stored(t)
 	}
 	c.drop(items)
 	for _, item := range items {
@@ -465,37 +466,39 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 	return true
 }
 
-func deleteOutgoing(tx *vault.Tx, items []*outgoing) error {
+// deleteOutgoing deletes messages from the vault, and the frames of all if those that are left
+// are to be sealed anew.
+func (c *conversation) deleteOutgoing(tx *vault.Tx, items []*outgoing) error {
 	for _, item := range items {
-		for _, bucket := range []string{bucketOutbox, bucketFrames} {
-			if err := tx.Delete(bucket, item.key()); err != nil {
-				return err
-			}
+		if err := tx.Delete(bucketOutbox, item.key()); err != nil {
+			return err
+		}
+	}
+	stale := items
+	if givenUp(items) {
+		stale = c.outbox
+	}
+	for _, item := range stale {
+		if err := tx.Delete(bucketFrames, item.key()); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// drop takes messages out of the outbox once they are deleted from the vault. If numbers are
-// missing now before one that was sealed, and were not acknowledged, all are sealed anew:
-// the other side waits for such a number until it is told that it need not.
+// drop takes messages out of the outbox once they are deleted from the vault.
 func (c *conversation) drop(items []*outgoing) {
-	gap, last := false, uint64(0)
-	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool {
-		over := slices.Contains(items, item)
-		if over {
-			gap, last = gap || !item.acked, max(last, item.sequence)
-		}
-		return over
-	})
-	if len(c.outbox) > 0 && c.outbox[0].sequence > last+1 {
-		gap = true // of one that was given up before
+	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool { return slices.Contains(items, item) })
+	if givenUp(items) {
+		c.unseal()
 	}
-	if gap {
-		for _, item := range c.outbox {
-			item.frame = nil
-		}
-	}
+}
+
+// givenUp reports whether messages were sealed and not acknowledged. When such leave the
+// outbox, all that is left is sealed anew: the other side waits for their numbers until it is told
+// that it need not.
+func givenUp(items []*outgoing) bool {
+	return slices.ContainsFunc(items, func(item *outgoing) bool { return item.sequence != 0 && !item.acked })
 }
 
 func sentPath(id message.ID, path *overlay.Path) *control.Path {

@@ -242,7 +242,7 @@ func (s *side) told(e control.Event) {
 	case control.Warning:
 		s.warned++
 		switch {
-		case strings.Contains(e.Text, "wrote from an older state"):
+		case strings.Contains(e.Text, "was continued from an older copy"):
 			if s.rollbacks+s.peer.rollbacks == 0 {
 				s.t.Errorf("%s is warned of an older state, and there was none", s.name)
 			}

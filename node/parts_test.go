@@ -86,13 +86,22 @@ func TestPartsTwice(t *testing.T) {
 	expectTold(t, m, "bob: "+full+full+"end")
 
 	deliver(t, m, bob(), part(6, 2, 0, 2, full))
-	begin(t, m, bob(), part(1, 2, 0, 2, full))
-	expectTold(t, m, renewedByBob)
-	begin(t, m, bob(), part(1, 3, 0, 2, full)) // and another text of another session between
-	expectTold(t, m, renewedByBob)
-	deliverIn(t, m, m.conversation(bob().hashid()), m.conversation(bob().hashid()).talks[1], part(2, 2, 1, 2, "end"))
+	c := m.conversation(bob().hashid())
+	beginLate(t, m, bob(), part(1, 2, 0, 2, full))
+	beginLate(t, m, bob(), part(1, 3, 0, 2, full)) // and another text of another session between
+	deliverIn(t, m, c, c.talks[2], part(2, 2, 0, 2, full))
+	deliverIn(t, m, c, c.talks[1], part(3, 2, 1, 2, "early"))
+	if held, kept := early(t, m); held != 1 || kept != 1 {
+		t.Errorf("%d early messages are held, %d stored", held, kept)
+	}
+	deliverIn(t, m, c, c.talks[1], part(2, 2, 1, 2, "end"))
 	expectTold(t, m, "bob: "+full+"end")
-	deliverIn(t, m, m.conversation(bob().hashid()), m.conversation(bob().hashid()).talks[2], part(7, 2, 1, 2, "end"))
+	for i, in := range c.talks {
+		if len(in.parts) != 0 {
+			t.Errorf("session %d holds %d bytes of a text that has come", i, len(in.parts))
+		}
+	}
+	deliverIn(t, m, c, c.talks[0], part(7, 2, 1, 2, "end"))
 	expectTold(t, m)
 }
 

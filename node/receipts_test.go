@@ -24,9 +24,9 @@ func TestReceipts(t *testing.T) {
 	if len(due) != 3 || base(c) != 1 {
 		t.Fatalf("due are %d, base %d", len(due), base(c))
 	}
-	other := receiptFor(m, bob(), 3)
-	other.Session++
-	deliver(t, m, bob(), other)
+	beginLate(t, m, bob(), say(message.Renew, 1))
+	deliverIn(t, m, c, c.talks[1], receiptFor(m, bob(), 3)) // nothing went out in this
+	c.talks = c.talks[:1]
 	deliver(t, m, bob(), receiptFor(m, bob(), 0))
 	deliver(t, m, bob(), receiptFor(m, bob(), 4)) // was never sent
 	deliver(t, m, someone(3), receiptFor(m, bob(), 3))

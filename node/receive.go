@@ -26,6 +26,9 @@ func (m *messenger) mailboxPut(body []byte) []byte {
 	if hashid.ID(body[:len(hashid.ID{})]) != m.profile.Hashid() {
 		return []byte{putUnknown}
 	}
+	if m.feed.full() { // it would not be taken in, and its sender must not take that for a loss
+		return []byte{putFull}
+	}
 	select {
 	case m.inbox <- append([]byte(nil), body[len(hashid.ID{}):]...):
 		return []byte{putStored}
@@ -53,10 +56,7 @@ func (m *messenger) receive(ctx context.Context) {
 // on with it; if not, it is as if the message had not come. Called with mu held.
 func (m *messenger) take(c *conversation, t *talk, msg *message.Message) bool {
 	if msg.Kind == message.Receipt {
-		if current := c.current(); current == nil || msg.Session != current.number() {
-			return true // of a talk that is over
-		}
-		return m.acknowledged(c, msg.Sequence, msg.ID)
+		return m.acknowledged(c, t, msg.Sequence, msg.ID)
 	}
 	t.givenUp(msg.Base)
 	switch {
@@ -81,7 +81,9 @@ func (m *messenger) take(c *conversation, t *talk, msg *message.Message) bool {
 // another with its number may have come early. Called with mu held.
 func (m *messenger) takeTurn(c *conversation, t *talk, msg *message.Message) bool {
 	if !t.follows(msg) {
-		m.rolledBack(c, t)
+		if c.current() == t {
+			m.rolledBack(c)
+		}
 		return false
 	}
 	_, early := t.early[msg.Sequence]
@@ -105,6 +107,11 @@ func (m *messenger) holdEarly(c *conversation, t *talk, msg *message.Message) bo
 	if who, _ := m.book.Contact(c.Peer); who.State != contact.Accepted {
 		return false
 	}
+	if seen, err := m.seenOf(c); err != nil {
+		return false
+	} else if msg.Kind == message.Text && seen.has(msg.ID) {
+		msg.Text = nil // it came in another talk
+	}
 	encoded, err := msg.Append(nil)
 	if err != nil {
 		return false
@@ -122,7 +129,7 @@ func (m *messenger) holdEarly(c *conversation, t *talk, msg *message.Message) bo
 	if !stored {
 		return false
 	}
-	t.stored()
+	c.stored(t)
 	t.early[msg.Sequence] = msg
 	return true
 }
@@ -159,9 +166,9 @@ func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) boo
 	}
 	switch msg.Kind {
 	case message.Text:
-		return known && who.State == contact.Accepted && m.takeText(c, t, msg)
+		return m.agreed(c, who) && m.takeText(c, t, msg)
 	case message.Renew:
-		return known && who.State == contact.Accepted && m.commit(c, t, t.after(msg), &c.ledger, nil)
+		return m.agreed(c, who) && m.commit(c, t, t.after(msg), &c.ledger, nil)
 	case message.Request:
 		return m.takeRequest(c, t, who, known, msg)
 	case message.Accept, message.Reject:
@@ -186,7 +193,7 @@ func (m *messenger) commit(c *conversation, t *talk, n numbers, next *ledger, al
 	})
 	if stored {
 		c.ledger, t.numbers = *next, n
-		t.stored()
+		c.stored(t)
 	}
 	return stored
 }
@@ -200,30 +207,47 @@ func (m *messenger) update(failure string, change func(*vault.Tx) error) bool {
 	return err == nil
 }
 
-// putTalk stores a talk with the numbers n, and if the other side has just begun it, that
-// it has, and that others had to go for it.
+// putTalk stores a talk with the numbers n, and if the other side has just begun it, that it has.
 func (m *messenger) putTalk(tx *vault.Tx, c *conversation, t *talk, n numbers) error {
 	if t.hello {
 		if err := m.hellos.put(tx, t.session.ID(), c.Peer, m.now()); err != nil {
 			return err
 		}
-		for _, old := range c.talks[min(maxTalks, len(c.talks)):] {
-			if err := old.drop(tx, c.Peer); err != nil {
-				return err
-			}
-		}
 	}
-	return t.put(tx, c.Peer, n, t.session)
+	return c.putTalk(tx, t, n)
 }
 
-func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) bool {
+// agreed reports whether a person may write here, as a contact may. So may one who was asked: it
+// writes only if it has said yes, and when that does not come this profile is a copy from before it.
+// Called with mu held.
+func (m *messenger) agreed(c *conversation, who contact.Contact) bool {
+	if who.State != contact.Requested {
+		return who.State == contact.Accepted
+	}
+	who.State, who.Since = contact.Accepted, m.now()
+	stored := m.update("a message could not be stored and will be asked for again", func(tx *vault.Tx) error { return storeContact(tx, who) })
+	if stored {
+		m.answered(c, who)
+	}
+	return stored
+}
+
+// seenOf returns the texts of the other side that have come. Called with mu held.
+func (m *messenger) seenOf(c *conversation) (*seen, error) {
 	if c.seen == nil {
 		known, err := loadSeen(m.profile.vault, c.Peer)
 		if err != nil {
 			m.log.Error("a message was not taken in", "error", err)
-			return false
+			return nil, err
 		}
 		c.seen = known
+	}
+	return c.seen, nil
+}
+
+func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) bool {
+	if _, err := m.seenOf(c); err != nil {
+		return false
 	}
 	if c.seen.has(msg.ID) { // shown before, and sent again in another talk
 		return m.commit(c, t, t.after(msg), &c.ledger, nil)
@@ -248,11 +272,15 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) boo
 		if err := next.keep(tx, theirs, lifetime(next.TTL, msg.TTL), m.now()); err != nil {
 			return err
 		}
+		if err := c.forgetCopies(tx, t, msg.ID); err != nil {
+			return err
+		}
 		return store(tx, bucketUnshown, news.key(), news)
 	})
 	if !stored {
 		return false
 	}
+	c.copiesForgotten(t, msg.ID)
 	nudge(m.aged)
 	*c.seen, m.lastUnshown = with, news.Number
 	m.tell(news, false)
@@ -305,7 +333,7 @@ func (m *messenger) takeRequest(c *conversation, t *talk, who contact.Contact, k
 	if err := m.book.Ask(asking); err != nil {
 		m.log.Error("a request was stored and is not shown before the next start", "error", err)
 	}
-	m.conversations[c.Peer] = c
+	m.enter(c)
 	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Text: asking.Text})
 	return true
 }
@@ -329,7 +357,7 @@ func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact,
 		return false
 	}
 	t.numbers = n
-	t.stored()
+	c.stored(t)
 	return true
 }
 
@@ -348,9 +376,14 @@ func (m *messenger) takeAnswer(c *conversation, t *talk, who contact.Contact, kn
 	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
 		return false
 	}
-	if !news {
-		return true
+	if news {
+		m.answered(c, who)
 	}
+	return true
+}
+
+// answered takes note of the answer to a request of this person's, which is stored. Called with mu held.
+func (m *messenger) answered(c *conversation, who contact.Contact) {
 	m.book.Put(who)
 	m.feed.emit(control.ContactChanged{Hashid: c.Peer.String(), Local: who.Name, State: string(who.State)})
 	var done []*outgoing
@@ -363,5 +396,4 @@ func (m *messenger) takeAnswer(c *conversation, t *talk, who contact.Contact, kn
 		m.settle(c, done, control.Failed, "the contact said no") // requests are settled without a word
 	}
 	m.wake(c)
-	return true
 }

@@ -19,7 +19,7 @@ func TestStrangers(t *testing.T) {
 	for _, kind := range []message.Kind{message.Text, message.Accept, message.Reject, message.Renew} {
 		deliver(t, m, bob(), say(kind, 1))
 	}
-	deliver(t, m, bob(), &message.Message{Kind: message.Receipt, Session: 1, Sequence: 1, Parts: 1})
+	deliver(t, m, bob(), &message.Message{Kind: message.Receipt, Sequence: 1, Parts: 1})
 	deliver(t, m, bob(), testText(1, "hi"))
 	deliver(t, m, bob(), say(message.Request, 2)) // and its first number is missing
 	expectTold(t, m)
@@ -151,9 +151,6 @@ func TestAskingSomebody(t *testing.T) {
 	if len(due) != 1 || due[0].Kind != message.Request || string(due[0].Text) != "it is me" {
 		t.Errorf("due are %v", due)
 	}
-	deliver(t, m, bob(), testText(1, "before I accept"))
-	expectTold(t, m)
-
 	yes := say(message.Accept, 1)
 	yes.Nick = "Bobby"
 	deliver(t, m, bob(), yes)
@@ -232,18 +229,49 @@ func TestNoReceiptBeforeTheAnswer(t *testing.T) {
 	if err := m.add(bob().hashid(), "bob", ""); err != nil {
 		t.Fatal(err)
 	}
-	late := testText(5, "five")
-	late.Base = 5
-	deliver(t, m, bob(), late)
+	deliver(t, m, bob(), testText(5, "five"))
 	deliver(t, m, bob(), testText(4, "four"))
 	if r := receipt(m); r != 0 {
 		t.Errorf("the receipt is up to %d", r)
 	}
+	expectTold(t, m, "bob is requested")
 	yes := say(message.Accept, 5)
 	yes.Base = 5
 	deliver(t, m, bob(), yes)
 	if r := receipt(m); r != 5 {
 		t.Errorf("the receipt is up to %d, want 5", r)
+	}
+}
+
+// Whoever was asked and writes has said yes, also if the answer is not there: this profile is a copy
+// from before it.
+func TestTextsAreAnAnswer(t *testing.T) {
+	for _, kind := range []message.Kind{message.Text, message.Renew} {
+		m := messengerOf(t, testProfile(t))
+		if err := m.add(bob().hashid(), "bob", ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.send("bob", "waiting"); err != nil {
+			t.Fatal(err)
+		}
+		transcript(m)
+		first := testText(3, "hi")
+		if kind == message.Renew {
+			first = say(kind, 3)
+		}
+		begin(t, m, bob(), first) // it has to wait for its turn
+		expectTold(t, m)
+		first.Base = 3 // two were confirmed before
+		deliver(t, m, bob(), first)
+		told := []string{"bob is accepted"}
+		if kind == message.Text {
+			told = append(told, "bob: hi")
+		}
+		expectTold(t, m, told...)
+		m = messengerOf(t, m.profile)
+		if got, want := outbox(m), fmt.Sprintf("2:%d", message.Text); got != want {
+			t.Errorf("the outbox is %s, want %s", got, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 
 	"chatnt/discovery/record"
@@ -28,63 +29,123 @@ const _ = uint(message.Size-ratchet.BodySize) + uint(ratchet.BodySize-message.Si
 // sealAll seals what is due and has no frame yet, and the receipts of talks, which it
 // returns. All that changes is stored before any of it may go out. Called with mu held.
 func (m *messenger) sealAll(c *conversation, to *record.KeyRecord, due []*outgoing, receipts []*talk) ([][]byte, error) {
-	t, after, err := m.session(c, to)
+	b, err := m.seal(c, to, due, receipts)
+	if err == nil && len(b.sealers) > 0 {
+		err = m.profile.vault.Update(func(tx *vault.Tx) error { return b.put(tx, c) })
+	}
 	if err != nil {
+		b.wipe()
 		return nil, err
 	}
-	s := sealer{session: after, numbers: t.numbers, renewed: c.current() != t}
-	items := c.unsealed(due, s.renewed)
-	if len(items) == 0 && len(receipts) == 0 {
-		after.Wipe()
-		return nil, nil
+	b.stored(c)
+	return b.acks, nil
+}
+
+// batch is what is sealed at once.
+type batch struct {
+	sealers []*sealer
+	items   []*outgoing
+	frames  []sealed // of the items, in the sealer that is for
+	current *sealer  // nil if there are none
+	acks    [][]byte
+}
+
+// seal seals, and changes nothing else. The batch is to be wiped if there is an error. Called with mu held.
+func (m *messenger) seal(c *conversation, to *record.KeyRecord, due []*outgoing, receipts []*talk) (*batch, error) {
+	b := new(batch)
+	if len(due) > 0 {
+		t, session, err := m.session(c, to)
+		if err != nil {
+			return b, err
+		}
+		s := &sealer{talk: t, session: session, numbers: t.numbers, begins: t != c.current(), prekey: to.Prekey.ID}
+		if b.items = c.unsealed(due, s.begins); len(b.items) == 0 {
+			session.Wipe()
+		} else {
+			b.current, b.sealers = s, append(b.sealers, s)
+			if b.frames, err = s.seal(c, b.items); err != nil {
+				return b, err
+			}
+		}
 	}
-	frames, acks, err := s.seal(c, items, receipts)
-	if err != nil {
-		after.Wipe()
-		return nil, err
+	for _, t := range receipts {
+		if !slices.Contains(c.talks, t) { // it is over since
+			continue
+		}
+		s := b.current
+		if s == nil || s.talk != t {
+			s = &sealer{talk: t, session: t.session.Clone(), numbers: t.numbers}
+			b.sealers = append(b.sealers, s)
+		}
+		frame, err := s.one(&message.Message{Kind: message.Receipt, Sequence: t.received, ID: t.last, Parts: 1})
+		if err != nil {
+			return b, err
+		}
+		b.acks = append(b.acks, frame)
 	}
-	next, old := c.ledger, c.excess(s.renewed)
-	if s.renewed {
-		next.Current, next.Prekey = t.id(), to.Prekey.ID
-	}
-	err = m.profile.vault.Update(func(tx *vault.Tx) error {
-		for _, gone := range old {
-			if err := gone.drop(tx, c.Peer); err != nil {
+	return b, nil
+}
+
+// begins reports whether the batch begins a talk.
+func (b *batch) begins() bool { return b.current != nil && b.current.begins }
+
+// put stores what the batch changes.
+func (b *batch) put(tx *vault.Tx, c *conversation) error {
+	if b.begins() {
+		if err := c.put(tx, b.ledger(c)); err != nil {
+			return err
+		}
+		for _, old := range c.excess() {
+			if err := old.drop(tx, c.Peer); err != nil {
 				return err
 			}
 		}
-		for i, item := range items {
-			if err := tx.Put(bucketFrames, item.key(), frames[i].append(after.ID())); err != nil {
-				return err
-			}
-		}
-		if s.renewed {
-			if err := c.put(tx, next); err != nil {
-				return err
-			}
-		}
-		return t.put(tx, c.Peer, s.numbers, after)
-	})
-	if err != nil {
-		after.Wipe()
-		return nil, err
 	}
-	if s.renewed {
+	for i, item := range b.items {
+		if err := tx.Put(bucketFrames, item.key(), b.frames[i].append(b.current.session.ID())); err != nil {
+			return err
+		}
+	}
+	for _, s := range b.sealers {
+		if err := s.talk.put(tx, c.Peer, s.numbers, s.session); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stored takes over what put has stored.
+func (b *batch) stored(c *conversation) {
+	if b.begins() {
+		next := b.ledger(c)
+		c.remove(c.excess())
+		c.talks = append(c.talks, b.current.talk)
+		c.ledger = next
 		c.unseal()
-		c.talks = slices.DeleteFunc(c.talks, func(t *talk) bool { return slices.Contains(old, t) })
-		for _, gone := range old {
-			gone.session.Wipe()
+	}
+	for _, s := range b.sealers {
+		if s.session != s.talk.session {
+			s.talk.session.Wipe()
 		}
-		c.talks = slices.Insert(c.talks, 0, t)
-	} else {
-		t.session.Wipe()
+		s.talk.session, s.talk.numbers, s.talk.spent = s.session, s.numbers, nil
 	}
-	c.ledger, t.numbers, t.session = next, s.numbers, after
-	t.spent = nil
-	for i, item := range items {
-		item.sequence, item.frame = frames[i].sequence, frames[i].frame
+	for i, item := range b.items {
+		item.sequence, item.frame = b.frames[i].sequence, b.frames[i].frame
 	}
-	return acks, nil
+}
+
+// ledger is that of a conversation that goes on in a talk which the batch begins.
+func (b *batch) ledger(c *conversation) ledger {
+	next := c.ledger
+	next.Current, next.Prekey, next.Generation = b.current.talk.id(), b.current.prekey, b.current.talk.generation
+	return next
+}
+
+// wipe lets go of a batch that is not stored.
+func (b *batch) wipe() {
+	for _, s := range b.sealers {
+		s.session.Wipe()
+	}
 }
 
 // unsealed returns what has to be sealed so that all that is due can go out. Numbers
@@ -114,15 +175,8 @@ func (m *messenger) session(c *conversation, to *record.KeyRecord) (*talk, *ratc
 	if err != nil {
 		return nil, nil, err
 	}
-	return newTalk(session, m.now()), session, nil
-}
-
-// excess returns the talks that have to go for a new one.
-func (c *conversation) excess(renewed bool) []*talk {
-	if !renewed || len(c.talks) < maxTalks {
-		return nil
-	}
-	return slices.Clone(c.talks[maxTalks-1:])
+	generation := min(c.Generation, math.MaxUint32-1) + 1
+	return newTalk(session, generation, m.now()), session, nil
 }
 
 // sealed is a frame and the number of the message in it.
@@ -149,45 +203,38 @@ func parseSealed(raw []byte) (id ratchet.ID, s sealed, err error) {
 	return id, s, nil
 }
 
-// sealer seals messages one after the other.
+// sealer seals messages of a talk one after the other.
 type sealer struct {
 	numbers
+	talk    *talk
 	session *ratchet.Session
-	renewed bool // it is a new session: numbers begin anew
+	begins  bool   // the talk is new
+	prekey  uint32 // of the other side, that it was begun with
 }
 
-func (s *sealer) seal(c *conversation, items []*outgoing, receipts []*talk) (frames []sealed, acks [][]byte, err error) {
-	base := c.base(s.next)
-	if s.renewed {
-		base = s.next
+func (s *sealer) seal(c *conversation, items []*outgoing) ([]sealed, error) {
+	base := s.next
+	if !s.begins {
+		base = c.base(s.next)
 	}
+	var frames []sealed
 	for _, item := range items {
-		sequence, before := item.sequence, c.before(item)
-		if sequence == 0 || s.renewed {
-			sequence, before = s.next, s.before
-			s.next++
-			s.before = item.ID.Short()
-		}
 		frame, err := s.one(&message.Message{
-			Kind: item.Kind, Before: before, Sequence: sequence, Base: min(base, sequence), ID: item.ID, At: item.At, TTL: item.TTL,
+			Kind: item.Kind, Before: s.before, Sequence: s.next, Base: base, ID: item.ID, At: item.At, TTL: item.TTL,
 			Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text,
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		frames = append(frames, sealed{sequence, frame})
+		frames = append(frames, sealed{s.next, frame})
+		s.next++
+		s.before = item.ID.Short()
 	}
-	for _, t := range receipts {
-		frame, err := s.one(&message.Message{Kind: message.Receipt, Session: t.number(), Sequence: t.received, ID: t.last, Parts: 1})
-		if err != nil {
-			return nil, nil, err
-		}
-		acks = append(acks, frame)
-	}
-	return frames, acks, nil
+	return frames, nil
 }
 
 func (s *sealer) one(msg *message.Message) ([]byte, error) {
+	msg.Generation = s.talk.generation
 	body, err := msg.Append(nil)
 	if err != nil {
 		return nil, err

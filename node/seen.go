@@ -23,7 +23,7 @@ const (
 type seen [seenKept]uint64
 
 func (s *seen) has(id message.ID) bool {
-	short := id.Short()
+	short := binary.BigEndian.Uint64(id[:])
 	for _, other := range s {
 		if other == short && short != 0 {
 			return true
@@ -35,7 +35,7 @@ func (s *seen) has(id message.ID) bool {
 func seenKey(peer hashid.ID, chunk uint64) string { return fmt.Sprintf("%s %02x", peer, chunk) }
 
 // add remembers the nth id, counted from 0, in place of the one seenKept before it.
-func (s *seen) add(id message.ID, nth uint64) { s[nth%seenKept] = id.Short() }
+func (s *seen) add(id message.ID, nth uint64) { s[nth%seenKept] = binary.BigEndian.Uint64(id[:]) }
 
 // put stores the chunk with the nth id.
 func (s *seen) put(tx *vault.Tx, peer hashid.ID, nth uint64) error {

@@ -14,11 +14,12 @@ import (
 	"chatnt/node/vault"
 )
 
-// How a conversation finds its session. Who writes first begins one; if both do,
-// each having sent without an answer, both go on in the one with the smaller id. Whoever
-// loses its memory, or part of it, cannot go on in the old session: the other side notices by a
-// frame whose number was used before, or by texts that its node took and that nobody acknowledges,
-// and begins a new one. What was not acknowledged is sealed anew then.
+// How a conversation finds its session. Who writes first begins one, and counts it: its generation
+// is one more than that of the last it knows of. Both sides write in the one that outranks the others
+// they have (see talk.outranks), so a first message that comes late changes nothing. Whoever loses
+// part of its memory cannot go on in the old session. The other side notices by a frame whose number
+// was used before, by one in a session that it has long left behind, or by texts that a node took and
+// nobody acknowledges, and begins a new one. What was not acknowledged is sealed anew then.
 
 const (
 	// renewAfter is how many attempts at one message the recipient's node must have
@@ -29,33 +30,50 @@ const (
 	renewLast  = 6 * time.Hour // ... up to this while nothing is acknowledged
 
 	aboutSession = "session" // what a control.Warning is about
+
+	// triedAtOnce is how many conversations a frame is tried in before others may go on.
+	triedAtOnce = 64
 )
 
 // arrived opens a frame that came for this person and takes in what it says. All
-// sessions are tried, as nothing outside tells whose it is.
+// sessions are tried, as nothing outside tells whose it is: those first in which something came last.
 func (m *messenger) arrived(frame []byte) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range m.conversations {
-		for _, t := range c.talks {
-			if t.session.Expects(frame) {
-				m.opened(c, t, frame)
-				return
-			}
-		}
-	}
-	if m.greeted(frame) {
+	all := slices.Clone(m.recent)
+	m.mu.Unlock()
+	if m.openedIn(all, frame, (*ratchet.Session).Expects) || m.greeted(frame) {
 		return
 	}
-	for _, c := range m.conversations {
+	if !m.openedIn(all, frame, (*ratchet.Session).Knows) {
+		m.log.Debug("a frame came that does not open")
+	}
+}
+
+// openedIn takes in a frame of one of the talks of conversations, and reports whether it is
+// of any, as far as the test tells.
+func (m *messenger) openedIn(all []*conversation, frame []byte, test func(*ratchet.Session, []byte) bool) bool {
+	for some := range slices.Chunk(all, triedAtOnce) {
+		if m.openedInSome(some, frame, test) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *messenger) openedInSome(some []*conversation, frame []byte, test func(*ratchet.Session, []byte) bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range some {
 		for _, t := range c.talks {
-			if t.session.Knows(frame) {
+			if test(t.session, frame) {
 				m.opened(c, t, frame)
-				return
+				at := slices.Index(m.recent, c)
+				m.recent = slices.Insert(slices.Delete(m.recent, at, at+1), 0, c)
+				return true
 			}
 		}
 	}
-	m.log.Debug("a frame came that does not open")
+	return false
 }
 
 // opened takes in a frame of a talk. What cannot be stored, or has no place now, has
@@ -73,7 +91,9 @@ func (m *messenger) opened(c *conversation, t *talk, frame []byte) {
 		return
 	case errors.Is(err, ratchet.ErrRolledBack):
 		after.Wipe()
-		m.rolledBack(c, t)
+		if c.current() == t { // else it is left behind already
+			m.rolledBack(c)
+		}
 		return
 	case err != nil:
 		after.Wipe()
@@ -81,23 +101,28 @@ func (m *messenger) opened(c *conversation, t *talk, frame []byte) {
 		return
 	}
 	msg, err := message.Parse(body)
-	if err != nil {
+	if err != nil || msg.Generation != t.generation {
 		after.Wipe()
-		m.log.Debug("a frame came with something else than a message")
+		m.log.Debug("a frame came with something else than a message of its session")
 		return
 	}
-	t.session = after
-	if m.take(c, t, msg) {
-		before.Wipe()
-	} else {
-		t.session = before
+	used, answered := t.used, t.answered
+	t.session, t.used, t.answered = after, m.now(), answered || !before.Answered()
+	if !m.take(c, t, msg) {
+		t.session, t.used, t.answered = before, used, answered
 		after.Wipe()
+		return
+	}
+	before.Wipe()
+	if current := c.current(); current != nil && current.shared() && current.outranks(t) && after.Established() {
+		m.rolledBack(c) // or its sender would not write here any more
 	}
 }
 
 // greeted takes in a frame that begins a session, and reports whether it does.
-// Called with mu held.
 func (m *messenger) greeted(frame []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	h, err := ratchet.OpenHello(m.network, m.profile.identity.keys(), m.profile.prekeys.all(m.now()), frame)
 	if err != nil {
 		return false
@@ -151,64 +176,43 @@ func (m *messenger) greet(peer hashid.ID, session *ratchet.Session, msg *message
 	if _, known := m.book.Contact(peer); known && c == nil {
 		c = m.conversation(peer)
 	}
-	if c == nil {
-		if msg.Kind != message.Request || msg.Sequence != 1 {
-			session.Wipe()
-			return
-		}
-		c = newConversation(ledger{Peer: peer, Next: 1})
-	}
-	t := newTalk(session, now)
-	t.hello = true
-	before, talks := c.ledger, c.talks
-	old := c.current()
-	c.talks = slices.Insert(slices.Clone(c.talks), 0, t)
-	if old == nil || old.session.Answered() || t.id() < old.id() {
-		c.Current = t.id()
-	}
-	if !m.take(c, t, msg) || t.hello && !m.storeHello(c, t) {
-		c.Current, c.talks = before.Current, talks
+	if c == nil && (msg.Kind != message.Request || msg.Sequence != 1) || msg.Kind == message.Receipt {
 		session.Wipe()
 		return
 	}
-	for _, old := range c.talks[min(maxTalks, len(c.talks)):] {
-		old.session.Wipe()
+	if c == nil {
+		c = newConversation(ledger{Peer: peer, Next: 1})
 	}
-	c.talks = c.talks[:min(maxTalks, len(c.talks))]
+	t := newTalk(session, msg.Generation, now)
+	t.hello = true
+	before, talks, old := c.ledger, c.talks, c.current()
+	began := old != nil && old.session.Established() && t.generation > old.generation
+	preferred := c.prefers(t)
+	c.talks = append(slices.Clone(c.talks), t)
+	if preferred {
+		c.Current, c.Generation = t.id(), t.generation
+	}
+	if !m.take(c, t, msg) {
+		c.Current, c.Generation, c.talks = before.Current, before.Generation, talks
+		session.Wipe()
+		return
+	}
 	m.hellos.add(session.ID(), c.Peer, now)
-	if c.Current == before.Current {
+	if !preferred {
 		return
 	}
 	c.unseal()
 	m.wake(c)
-	if old != nil && old.session.Answered() {
-		m.warnRenewed(c, "has begun the conversation anew, as it does after its profile was restored")
+	if began {
+		m.warnRenewed(c, "%s has begun the conversation anew, as after a profile was restored")
 	}
 }
 
-// storeHello stores a talk that the other side has begun with what is stored nowhere else, a
-// receipt. Called with mu held.
-func (m *messenger) storeHello(c *conversation, t *talk) bool {
-	stored := m.update("a new session could not be stored and will be asked for again", func(tx *vault.Tx) error {
-		if err := c.put(tx, c.ledger); err != nil {
-			return err
-		}
-		return m.putTalk(tx, c, t, t.numbers)
-	})
-	if stored {
-		t.stored()
+// rolledBack begins a new session when one side works with an older copy of the conversation. Called with mu held.
+func (m *messenger) rolledBack(c *conversation) {
+	if m.renew(c) {
+		m.warnRenewed(c, "the conversation with %s was continued from an older copy of one of the two profiles")
 	}
-	return stored
-}
-
-// rolledBack begins a new session when one side works with an older copy of a talk. Frames that
-// show it may come again for as long as the talk is kept: once is enough. Called with mu held.
-func (m *messenger) rolledBack(c *conversation, t *talk) {
-	if t.noticed || !m.renew(c) {
-		return
-	}
-	t.noticed = true
-	m.warnRenewed(c, "wrote from an older state of the conversation, as a profile does that was copied back")
 }
 
 // renew has the next message begin a new session, if the last new one is not too
@@ -224,8 +228,7 @@ func (m *messenger) renew(c *conversation) bool {
 	}
 	next := c.ledger
 	next.Current = ""
-	if err := m.profile.vault.Update(func(tx *vault.Tx) error { return c.put(tx, next) }); err != nil {
-		m.log.Error("a new session could not be begun", "error", err)
+	if !m.update("a new session could not be begun", func(tx *vault.Tx) error { return c.put(tx, next) }) {
 		return false
 	}
 	c.ledger, c.renewed = next, now
@@ -240,11 +243,12 @@ func (m *messenger) renew(c *conversation) bool {
 	return true
 }
 
-// warnRenewed tells the person that a conversation has new keys, and why. Called with mu held.
+// warnRenewed tells the person that a conversation has new keys, and why, with the name of the other side in it.
+// Called with mu held.
 func (m *messenger) warnRenewed(c *conversation, why string) {
 	name := c.Peer.String()
 	if who, ok := m.book.Contact(c.Peer); ok {
 		name = who.Name
 	}
-	m.feed.emit(control.Warning{About: aboutSession, Text: fmt.Sprintf("%s %s: it goes on under new keys", name, why)})
+	m.feed.emit(control.Warning{About: aboutSession, Text: fmt.Sprintf(why, name) + ": it goes on under new keys"})
 }

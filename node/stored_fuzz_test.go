@@ -59,7 +59,7 @@ func FuzzStoredTalk(f *testing.F) {
 	}
 	m := messengerOf(f, p)
 	s := initiate(f, m, bob())
-	in := newTalk(s, time.Unix(1_800_000_000, 5))
+	in := newTalk(s, 3, time.Unix(1_800_000_000, 5))
 	add := func() (key string, raw []byte) {
 		key, raw = storedTalk(f, in)
 		f.Add(key, raw)

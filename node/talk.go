@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -26,8 +27,9 @@ import (
 //	1       8     number of this side's next message in it, from 1
 //	9       8     number of the other side's last message that was taken in, with all before it
 //	17      16    id of that message; zero if there was none, or the other side gave it up
-//	33      8     of the id of this side's message before the next, the first bytes; 0 before the first
-//	41      8     when it began here, unix nanoseconds
+//	33      4     of the id of this side's message before the next, the first bytes; 0 before the first
+//	37      4     generation, from 1
+//	41      8     when something was last opened in it, or it began here, unix nanoseconds
 //	49      16    id of a text of which some parts have come, else zeros
 //	65      4     their length n, at most that of the longest text
 //	69      n     the parts
@@ -37,21 +39,23 @@ import (
 const talkVersion = 1
 
 // maxTalks is how many talks a conversation keeps: the one that messages go out in,
-// and those in which some may still be on their way from the other side.
+// and those that the other side may still write in.
 const maxTalks = 4
 
-// talk is one session with a person, and the numbers of the messages in it. Texts
-// that were not acknowledged in one talk are sent again in the next, under new
-// numbers: their ids keep them from being shown twice. messenger.mu guards it.
+// talk is one session with a person, and the numbers of the messages in it. What comes in a
+// talk is confirmed in it. Texts that were not acknowledged in one talk are sent again in the next,
+// under new numbers: their ids keep them from being shown twice. messenger.mu guards it.
 type talk struct {
 	numbers
-	session *ratchet.Session
-	hello   bool // begun by the other side, and not stored yet
+	session    *ratchet.Session
+	generation uint32
+
+	hello    bool // begun by the other side, and that is not stored yet
+	answered bool // by the other side for the first time, and that is not stored yet
 
 	early      map[uint64]*message.Message // stored before their turn, by number
 	spent      []uint64                    // of early, not deleted from the vault yet
 	receiptDue bool
-	noticed    bool // in this run, that one side works with an older copy of it
 }
 
 // numbers is how far a talk has come.
@@ -59,8 +63,8 @@ type numbers struct {
 	next     uint64
 	received uint64
 	last     message.ID // of the message received
-	before   uint64     // of the message before next
-	made     time.Time
+	before   uint32     // of the message before next
+	used     time.Time
 
 	partID message.ID // of a text of which some parts have come
 	parts  []byte     // never changed in place
@@ -72,8 +76,16 @@ func (n numbers) after(msg *message.Message) numbers {
 	return n
 }
 
-func newTalk(s *ratchet.Session, now time.Time) *talk {
-	return &talk{numbers: numbers{next: 1, made: now}, session: s, early: make(map[uint64]*message.Message)}
+// without is n with nothing of a text of which some parts have come.
+func (n numbers) without(id message.ID) numbers {
+	if n.partID == id {
+		n.partID, n.parts = message.ID{}, nil
+	}
+	return n
+}
+
+func newTalk(s *ratchet.Session, generation uint32, now time.Time) *talk {
+	return &talk{numbers: numbers{next: 1, used: now}, session: s, generation: generation, early: make(map[uint64]*message.Message)}
 }
 
 // id is the session's, in hexadecimal.
@@ -84,11 +96,15 @@ func idOf(s *ratchet.Session) string {
 	return hex.EncodeToString(id[:])
 }
 
-// number names the talk in receipts.
-func (t *talk) number() uint64 {
-	id := t.session.ID()
-	return max(1, binary.BigEndian.Uint64(id[:]))
+// outranks reports whether both sides, if they know of both, write in t rather than in
+// other. Both find the same: who begins a session counts one more than the last it knows of, and
+// of two that were begun without knowing of each other the smaller id decides.
+func (t *talk) outranks(other *talk) bool {
+	return cmp.Or(cmp.Compare(t.generation, other.generation), cmp.Compare(other.id(), t.id())) > 0
 }
+
+// shared reports whether the other side is known to have the talk, and that is stored.
+func (t *talk) shared() bool { return t.session.Answered() && !t.hello && !t.answered }
 
 func (t *talk) key(peer hashid.ID) string { return peer.String() + " " + t.id() }
 
@@ -103,8 +119,9 @@ func (t *talk) put(tx *vault.Tx, peer hashid.ID, n numbers, s *ratchet.Session) 
 	raw = binary.BigEndian.AppendUint64(raw, n.next)
 	raw = binary.BigEndian.AppendUint64(raw, n.received)
 	raw = append(raw, n.last[:]...)
-	raw = binary.BigEndian.AppendUint64(raw, n.before)
-	raw = binary.BigEndian.AppendUint64(raw, uint64(n.made.UnixNano()))
+	raw = binary.BigEndian.AppendUint32(raw, n.before)
+	raw = binary.BigEndian.AppendUint32(raw, t.generation)
+	raw = binary.BigEndian.AppendUint64(raw, uint64(n.used.UnixNano()))
 	raw = append(raw, n.partID[:]...)
 	raw = binary.BigEndian.AppendUint32(raw, uint32(len(n.parts)))
 	raw = append(raw, n.parts...)
@@ -134,7 +151,7 @@ func parseTalk(key string, raw []byte) (hashid.ID, *talk, error) {
 		s       = cryptobyte.String(raw)
 		t       = &talk{early: make(map[uint64]*message.Message)}
 		version uint8
-		made    uint64
+		used    uint64
 		length  uint32
 		damaged = errors.New("a stored session is damaged")
 	)
@@ -142,11 +159,11 @@ func parseTalk(key string, raw []byte) (hashid.ID, *talk, error) {
 	peer, err := hashid.Parse(text)
 	if err != nil || !s.ReadUint8(&version) || version != talkVersion ||
 		!s.ReadUint64(&t.next) || !s.ReadUint64(&t.received) || !s.CopyBytes(t.last[:]) ||
-		!s.ReadUint64(&t.before) || !s.ReadUint64(&made) || !s.CopyBytes(t.partID[:]) || !s.ReadUint32(&length) ||
-		length > message.MaxText || !s.ReadBytes(&t.parts, int(length)) || t.next == 0 {
+		!s.ReadUint32(&t.before) || !s.ReadUint32(&t.generation) || !s.ReadUint64(&used) || !s.CopyBytes(t.partID[:]) || !s.ReadUint32(&length) ||
+		length > message.MaxText || !s.ReadBytes(&t.parts, int(length)) || t.next == 0 || t.generation == 0 {
 		return peer, nil, damaged
 	}
-	t.made, t.parts = time.Unix(0, int64(made)), bytes.Clone(t.parts)
+	t.used, t.parts = time.Unix(0, int64(used)), bytes.Clone(t.parts)
 	if t.session, err = ratchet.Parse(s); err != nil || t.id() != id {
 		return peer, nil, damaged
 	}
@@ -174,5 +191,13 @@ func (t *talk) givenUp(base uint64) {
 	})
 }
 
-// stored notes that put was made durable.
-func (t *talk) stored() { t.spent, t.hello = nil, false }
+// copies returns the numbers of what came early and is of a text, or a part of it.
+func (t *talk) copies(id message.ID) []uint64 {
+	var list []uint64
+	for sequence, msg := range t.early {
+		if msg.ID == id {
+			list = append(list, sequence)
+		}
+	}
+	return list
+}

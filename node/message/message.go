@@ -4,11 +4,12 @@
 //
 //	offset  size  field
 //	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt, 6 renew
-//	1       8     of a receipt: session, the first bytes of the id of the session it
-//	              answers, not 0; of anything else: before, the first bytes of the id of
-//	              the message with the number before, 0 if there was none or it is gone
-//	9       8     sequence: number in the session it is sent in, from 1;
-//	              in a receipt, the last one received with all before it
+//	1       4     generation of the session it is sent in, from 1: how many sessions the
+//	              two had, as far as who began this one knew
+//	5       4     before: the first bytes of the id of the message with the number before,
+//	              0 if there was none or it is gone; 0 in a receipt
+//	9       8     sequence: number in the session, from 1; in a receipt, the last one
+//	              received in the session with all before it
 //	17      8     base: the lowest number the sender still repeats; 0 in a receipt
 //	25      16    id: random, the same for all parts of a text; in a receipt, that of the
 //	              message with its sequence, 0 if the sender of that has given it up
@@ -91,25 +92,25 @@ func NewID() ID {
 }
 
 // Short is the first bytes of the id, which name a message to who knows it.
-func (id ID) Short() uint64 { return binary.BigEndian.Uint64(id[:]) }
+func (id ID) Short() uint32 { return binary.BigEndian.Uint32(id[:]) }
 
 // String returns 32 hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // Message is one message, or one part of a long text.
 type Message struct {
-	Kind     Kind
-	Session  uint64 // of a receipt
-	Before   uint64 // of anything else
-	Sequence uint64
-	Base     uint64
-	ID       ID
-	At       time.Time     // to the millisecond
-	TTL      time.Duration // whole seconds
-	Part     uint8
-	Parts    uint8
-	Nick     string
-	Text     []byte
+	Kind       Kind
+	Generation uint32
+	Before     uint32
+	Sequence   uint64
+	Base       uint64
+	ID         ID
+	At         time.Time     // to the millisecond
+	TTL        time.Duration // whole seconds
+	Part       uint8
+	Parts      uint8
+	Nick       string
+	Text       []byte
 }
 
 // ErrMalformed says that bytes are not a message that Append would have written.
@@ -122,7 +123,8 @@ func (m *Message) Append(dst []byte) ([]byte, error) {
 	}
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, Size))
 	b.AddUint8(uint8(m.Kind))
-	b.AddUint64(m.Session | m.Before) // check lets one of them be
+	b.AddUint32(m.Generation)
+	b.AddUint32(m.Before)
 	b.AddUint64(m.Sequence)
 	b.AddUint64(m.Base)
 	b.AddBytes(m.ID[:])
@@ -148,11 +150,11 @@ func Parse(data []byte) (*Message, error) {
 		s          = cryptobyte.String(data)
 		m          Message
 		kind       uint8
-		first, at  uint64
+		at         uint64
 		ttl        uint32
 		nick, text cryptobyte.String
 	)
-	if !s.ReadUint8(&kind) || !s.ReadUint64(&first) || !s.ReadUint64(&m.Sequence) || !s.ReadUint64(&m.Base) ||
+	if !s.ReadUint8(&kind) || !s.ReadUint32(&m.Generation) || !s.ReadUint32(&m.Before) || !s.ReadUint64(&m.Sequence) || !s.ReadUint64(&m.Base) ||
 		!s.CopyBytes(m.ID[:]) || !s.ReadUint64(&at) || !s.ReadUint32(&ttl) || !s.ReadUint8(&m.Part) || !s.ReadUint8(&m.Parts) ||
 		!s.ReadUint8LengthPrefixed(&nick) || !s.ReadUint16LengthPrefixed(&text) {
 		return nil, ErrMalformed
@@ -166,11 +168,6 @@ func Parse(data []byte) (*Message, error) {
 		return nil, ErrMalformed
 	}
 	m.Kind, m.Nick, m.TTL = Kind(kind), string(nick), time.Duration(ttl)*time.Second
-	if m.Kind == Receipt {
-		m.Session = first
-	} else {
-		m.Before = first
-	}
 	if at != 0 {
 		m.At = time.UnixMilli(int64(at))
 	}
@@ -195,8 +192,8 @@ func (m *Message) check() error {
 	switch {
 	case m.Kind < Text || m.Kind > Renew:
 		return ErrMalformed
-	case (m.Session != 0) != (m.Kind == Receipt):
-		return errors.New("a receipt names a session, and nothing else does")
+	case m.Generation == 0:
+		return errors.New("sessions are counted from 1")
 	case m.Before != 0 && (m.Kind == Receipt || m.Sequence == 1):
 		return errors.New("a receipt has no message before it, nor has the first")
 	case m.TTL < 0 || m.TTL > MaxTTL || m.TTL%time.Second != 0 || (m.TTL != 0 && m.Kind != Text):
@@ -214,7 +211,7 @@ func (m *Message) check() error {
 	}
 	if m.Kind == Receipt {
 		if m.Base != 0 || !m.At.IsZero() || len(m.Text) != 0 || m.Sequence == 0 && m.ID != (ID{}) {
-			return errors.New("a receipt carries a session, a number and an id only")
+			return errors.New("a receipt carries a number and an id only")
 		}
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 
 func example() *Message {
 	return &Message{
-		Kind: Text, Sequence: 0x0102030405060708, Base: 7, ID: ID{0xaa, 15: 0xbb},
+		Kind: Text, Generation: 0x0a0b0c0d, Sequence: 0x0102030405060708, Base: 7, ID: ID{0xaa, 15: 0xbb},
 		At: time.UnixMilli(1_700_000_000_123), TTL: time.Hour, Part: 1, Parts: 3, Text: []byte("hi\x1b[31m\u202e"),
 	}
 }
@@ -41,16 +41,16 @@ func TestRoundTrip(t *testing.T) {
 	at := time.UnixMilli(1_800_000_000_000)
 	for _, m := range []*Message{
 		example(),
-		{Kind: Request, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "ada", Text: []byte("it is me")},
-		{Kind: Accept, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "bob"},
-		{Kind: Reject, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
-		{Kind: Receipt, Session: 1, Sequence: 0, Parts: 1},
-		{Kind: Receipt, Session: 1, Sequence: 7, ID: ID{1}, Parts: 1},
-		{Kind: Receipt, Session: 1, Sequence: 7, Parts: 1},
-		{Kind: Renew, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1},
-		{Kind: Text, Sequence: 1, Base: 1, ID: ID{1}, At: at, TTL: MaxTTL, Parts: 1},
-		{Kind: Text, Before: ID{0xff, 7: 1}.Short(), Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
-		{Kind: Text, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Text: bytes.Repeat([]byte{'x'}, PartSize)},
+		{Kind: Request, Generation: 1, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "ada", Text: []byte("it is me")},
+		{Kind: Accept, Generation: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Nick: "bob"},
+		{Kind: Reject, Generation: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
+		{Kind: Receipt, Generation: 1, Sequence: 0, Parts: 1},
+		{Kind: Receipt, Generation: 1, Sequence: 7, ID: ID{1}, Parts: 1},
+		{Kind: Receipt, Generation: 1, Sequence: 7, Parts: 1},
+		{Kind: Renew, Generation: 1, Sequence: 1, Base: 1, ID: ID{1}, At: at, Parts: 1},
+		{Kind: Text, Generation: 1, Sequence: 1, Base: 1, ID: ID{1}, At: at, TTL: MaxTTL, Parts: 1},
+		{Kind: Text, Generation: 2, Before: ID{0xff, 3: 1}.Short(), Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1},
+		{Kind: Text, Generation: 1, Sequence: 2, Base: 1, ID: ID{1}, At: at, Parts: 1, Text: bytes.Repeat([]byte{'x'}, PartSize)},
 	} {
 		data, err := m.Append(nil)
 		if err != nil {
@@ -80,7 +80,7 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 		"kind 0":                change(0, 0),
 		"kind 7":                change(0, 7),
 		"before the first":      append(append(bytes.Clone(valid[:8]), 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1), valid[25:]...),
-		"a receipt of nothing":  append([]byte{byte(Receipt)}, make([]byte, Size-1)...),
+		"no generation":         append([]byte{byte(Text), 0, 0, 0, 0}, valid[5:]...),
 		"a renewal with a text": change(0, byte(Renew)),
 		"text as a receipt":     change(0, byte(Receipt)),
 		"a request in parts":    change(0, byte(Request)),
@@ -144,7 +144,7 @@ func TestSplit(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, m := range []*Message{example(), {Kind: Receipt, Session: 1, Parts: 1}} {
+	for _, m := range []*Message{example(), {Kind: Receipt, Generation: 1, Parts: 1}} {
 		data, err := m.Append(nil)
 		if err != nil {
 			f.Fatal(err)

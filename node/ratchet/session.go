@@ -84,6 +84,14 @@ func (s *Session) Peer() [32]byte { return s.peer }
 // frames are hellos.
 func (s *Session) Answered() bool { return s.in.count() > 0 }
 
+// Established tells whether the peer has shown that it has opened a message of this side.
+func (s *Session) Established() bool {
+	if s.initiator {
+		return s.in.count() > 0 // the first answers a hello
+	}
+	return s.in.count() > 1 // the first are hellos
+}
+
 // Clone returns a copy that shares no memory with s.
 func (s *Session) Clone() *Session {
 	c := *s
