@@ -68,6 +68,13 @@ func (c *conversation) prefers(t *talk) bool {
 	return t.generation > c.Generation // else this side is to begin one that outranks it
 }
 
+// left reports whether the other side, unless it works with an older copy, does not write in
+// a talk any more.
+func (c *conversation) left(t *talk) bool {
+	current := c.current()
+	return current != nil && current.shared() && current.outranks(t)
+}
+
 // over returns the talks that go once t is stored. If messages go out in t and the other
 // side is now known to have it, those are all others, in which it does not write any more: whatever
 // is on its way in them comes again in t. If there are too many all the same, it is

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,7 +130,7 @@ func TestAnswerEndsTheOld(t *testing.T) {
 // first message comes first.
 func TestBothBegin(t *testing.T) {
 	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t, seed)
 			for i, s := range p.sides() {
 				s.say(i)
@@ -140,7 +139,6 @@ func TestBothBegin(t *testing.T) {
 			for len(p.wire.flying) > 0 {
 				p.wire.deliver(p.random.IntN(len(p.wire.flying)), true)
 			}
-			p.exchange(true)
 			p.settle()
 			p.verify()
 			a, b := p.alice.conversation(), p.bob.conversation()
@@ -155,7 +153,7 @@ func TestBothBegin(t *testing.T) {
 func TestUnusedTalksGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := friends(t)
-		begin(t, m, bob(), testText(1, "one"))
+		write(t, m)
 		c := m.conversation(bob().hashid())
 		for range 2 {
 			beginLate(t, m, bob(), testText(2, "early"))

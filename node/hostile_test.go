@@ -42,6 +42,16 @@ func served(t *testing.T, m *messenger) {
 	expectTold(t, m, "carol: still here")
 }
 
+// write begins a session with bob that he has not answered.
+func write(t *testing.T, m *messenger) {
+	t.Helper()
+	if _, err := m.send("bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	sealDue(t, m, bob())
+	transcript(m)
+}
+
 func TestFloodOfSessions(t *testing.T) {
 	m := withCarol(t)
 	served(t, m)
@@ -92,7 +102,7 @@ func TestFloodOfStrangers(t *testing.T) {
 func TestFloodOfEarlyMessages(t *testing.T) {
 	m := withCarol(t)
 	c := m.conversation(bob().hashid())
-	begin(t, m, bob(), testText(1, "the first"))
+	write(t, m)
 	for range maxTalks + 2 {
 		beginLate(t, m, bob(), testText(2, "early"))
 		for n := uint64(3); n < 2*window; n++ {
@@ -137,10 +147,15 @@ func TestSessionGoesWithWhatCameEarly(t *testing.T) {
 	if held, kept := early(t, m); held != 0 || kept != 0 {
 		t.Errorf("%d early messages are held, %d stored", held, kept)
 	}
-	beginLate(t, m, bob(), testText(2, "early"))
-	for n := range uint64(maxTalks) {
-		beginLate(t, m, bob(), testText(1, fmt.Sprint(n)))
+	m = withCarol(t)
+	write(t, m)
+	for range maxTalks {
+		beginLate(t, m, bob(), testText(2, "early"))
 	}
+	if held, kept := early(t, m); held != maxTalks-1 || kept != held {
+		t.Errorf("%d early messages are held, %d stored", held, kept)
+	}
+	begin(t, m, bob(), testText(1, "anew"))
 	if held, kept := early(t, m); held != 0 || kept != 0 {
 		t.Errorf("%d early messages are held, %d stored", held, kept)
 	}

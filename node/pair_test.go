@@ -193,11 +193,15 @@ func (p *pair) recover(s *side) {
 }
 
 // rollBack puts an earlier copy in a side's place. If nothing that it has sent is still
-// under way, its peer keeps what it holds until that has come out again.
+// under way, its peer keeps what it holds until that has come out again, in order unless it
+// has been copied back itself: then it may hold what was confirmed long ago.
 func (p *pair) rollBack(s *side) {
 	s.rollBack()
 	if p.random.IntN(2) == 0 {
 		p.wire.purge(s)
+		if s.peer.rollbacks > 0 {
+			return
+		}
 		for _, item := range s.peer.conversation().outbox {
 			delete(s.orphans, s.peer.ids[item.ID.String()])
 		}

@@ -90,19 +90,45 @@ func TestPartsTwice(t *testing.T) {
 	beginLate(t, m, bob(), part(1, 2, 0, 2, full))
 	beginLate(t, m, bob(), part(1, 3, 0, 2, full)) // and another text of another session between
 	deliverIn(t, m, c, c.talks[2], part(2, 2, 0, 2, full))
-	deliverIn(t, m, c, c.talks[1], part(3, 2, 1, 2, "early"))
-	if held, kept := early(t, m); held != 1 || kept != 1 {
-		t.Errorf("%d early messages are held, %d stored", held, kept)
-	}
 	deliverIn(t, m, c, c.talks[1], part(2, 2, 1, 2, "end"))
 	expectTold(t, m, "bob: "+full+"end")
-	for i, in := range c.talks {
-		if len(in.parts) != 0 {
-			t.Errorf("session %d holds %d bytes of a text that has come", i, len(in.parts))
-		}
-	}
 	deliverIn(t, m, c, c.talks[0], part(7, 2, 1, 2, "end"))
 	expectTold(t, m)
+}
+
+// What other sessions hold of a text goes when the text has come: the beginning, and what came early.
+func TestCopiesGo(t *testing.T) {
+	full := strings.Repeat("x", message.PartSize)
+	m := friends(t)
+	write(t, m)
+	c := m.conversation(bob().hashid())
+	beginLate(t, m, bob(), part(1, 2, 0, 2, full))
+	beginLate(t, m, bob(), part(2, 2, 0, 1, full)) // early
+	beginLate(t, m, bob(), part(1, 2, 0, 2, full))
+	if held, kept := early(t, m); held != 1 || kept != 1 || len(c.talks[1].parts) != len(full) {
+		t.Errorf("%d early messages are held, %d stored, %d bytes of a text", held, kept, len(c.talks[1].parts))
+	}
+	deliver(t, m, bob(), part(2, 2, 1, 2, "end"))
+	expectTold(t, m, "bob: "+full+"end")
+	for range 2 {
+		held, kept := early(t, m)
+		for _, in := range m.conversation(bob().hashid()).talks {
+			if held+kept+len(in.parts) != 0 {
+				t.Errorf("%d and %d early messages and %d bytes are held of a text that has come", held, kept, len(in.parts))
+			}
+		}
+		m = messengerOf(t, m.profile)
+	}
+	// Nor is it held again.
+	m = messengerOf(t, m.profile)
+	beginLate(t, m, bob(), part(2, 2, 0, 2, full))
+	for _, in := range m.conversation(bob().hashid()).talks {
+		for _, msg := range in.early {
+			if len(msg.Text) != 0 {
+				t.Error("a text that has come is held")
+			}
+		}
+	}
 }
 
 // Parts without an end take up no more room than the longest text.

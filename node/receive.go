@@ -102,9 +102,10 @@ func (m *messenger) takeTurn(c *conversation, t *talk, msg *message.Message) boo
 }
 
 // holdEarly stores a contact's message until those before it have come: its sender repeats the very
-// same frame, which opens once only. Called with mu held.
+// same frame, which opens once only. Nothing waits in a talk that the other side has left, as all
+// comes again in another. Called with mu held.
 func (m *messenger) holdEarly(c *conversation, t *talk, msg *message.Message) bool {
-	if who, _ := m.book.Contact(c.Peer); who.State != contact.Accepted {
+	if who, _ := m.book.Contact(c.Peer); who.State != contact.Accepted || c.left(t) {
 		return false
 	}
 	if seen, err := m.seenOf(c); err != nil {

@@ -114,7 +114,7 @@ func (m *messenger) opened(c *conversation, t *talk, frame []byte) {
 		return
 	}
 	before.Wipe()
-	if current := c.current(); current != nil && current.shared() && current.outranks(t) && after.Established() {
+	if c.left(t) && after.Established() {
 		m.rolledBack(c) // or its sender would not write here any more
 	}
 }
