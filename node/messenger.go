@@ -59,6 +59,7 @@ type messenger struct {
 	lastPath      *control.Path               // guarded by mu
 	unshown       []unshown                   // guarded by mu: left from the last run, until run tells it
 	lastUnshown   uint64                      // guarded by mu: number of the last text in bucketUnshown
+	failure       string                      // guarded by mu: of the last change of the vault, as logged; "" if it succeeded
 }
 
 // maxInbox is how many sealed frames may wait to be opened.

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/mlkem"
 	"errors"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -106,11 +107,32 @@ func migrateOutbox(tx *vault.Tx) (map[hashid.ID]uint64, error) {
 }
 
 // migrateConversations leaves out how messages were numbered: sessions do that, and
-// none has begun.
+// none has begun. Of a text whose beginning has come, its sender has the rest only: the
+// beginning becomes a text of its own here, too.
 func migrateConversations(tx *vault.Tx, last map[hashid.ID]uint64) error {
-	return forEach(tx, bucketConversations, func(key string, l ledger) error {
+	type old struct {
+		Peer   hashid.ID  `json:"peer"`
+		PartID message.ID `json:"part_id"`
+		Parts  []byte     `json:"parts"`
+	}
+	shown, err := loadAll[unshown](tx, bucketUnshown)
+	if err != nil {
+		return err
+	}
+	number := uint64(0)
+	if n := len(shown); n > 0 {
+		number = shown[n-1].Number
+	}
+	return forEach(tx, bucketConversations, func(key string, l old) error {
 		if key != l.Peer.String() {
 			return errors.New("a stored conversation is damaged")
+		}
+		if len(l.Parts) > 0 {
+			number++
+			news := unshown{Number: number, From: l.Peer, ID: l.PartID, At: time.Now(), Text: strings.ToValidUTF8(string(l.Parts), "\ufffd")}
+			if err := store(tx, bucketUnshown, news.key(), news); err != nil {
+				return err
+			}
 		}
 		return store(tx, bucketConversations, key, ledger{Peer: l.Peer, Next: last[l.Peer] + 1})
 	})

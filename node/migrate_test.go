@@ -57,8 +57,9 @@ func TestProfileOfVersion1(t *testing.T) {
 		for _, item := range m.conversation(oldBob()).outbox {
 			waiting = append(waiting, string(item.Text))
 		}
-		if got := strings.Join(waiting, ", "); got != "first waiting text, second waiting text" || len(m.unshown) != 1 {
-			t.Errorf("texts that wait: %s; to be shown: %d", got, len(m.unshown))
+		if got := strings.Join(waiting, ", "); got != "first waiting text, second waiting text" || len(m.unshown) != 2 ||
+			m.unshown[0].Text != "see you at eight" || !strings.HasPrefix(m.unshown[1].Text, "half half half") {
+			t.Errorf("texts that wait: %s; to be shown: %+v", got, m.unshown)
 		}
 		carol := m.conversation(hashid.ID{3})
 		if len(carol.outbox) != 1 || carol.outbox[0].Kind != message.Request || string(carol.outbox[0].Text) != "it is me, ada" {

@@ -250,10 +250,10 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	}
 	m.mu.Lock()
 	sealed, err := m.sealAll(c, to, due, receipts)
+	m.report("messages could not be sealed and stored", err)
 	if err != nil {
 		m.mu.Unlock()
-		m.log.Error("sealing messages failed", "error", err)
-		return m.hold(c, due, receipts, "the message could not be sealed and stored")
+		return max(repeatFirst, m.hold(c, due, receipts, "the message could not be sealed and stored"))
 	}
 	next := repeatLast
 	for _, item := range due {

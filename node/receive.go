@@ -199,13 +199,24 @@ func (m *messenger) commit(c *conversation, t *talk, n numbers, next *ledger, al
 	return stored
 }
 
-// update changes the vault, and says what it means if it cannot.
+// update changes the vault, and says what it means if it cannot. Called with mu held.
 func (m *messenger) update(failure string, change func(*vault.Tx) error) bool {
 	err := m.profile.vault.Update(change)
-	if err != nil {
+	m.report(failure, err)
+	return err == nil
+}
+
+// report logs what became of a change of the vault: the same failure once until something
+// succeeds, as all is tried again and again. Called with mu held.
+func (m *messenger) report(failure string, err error) {
+	if err == nil {
+		m.failure = ""
+		return
+	}
+	if said := failure + ": " + err.Error(); said != m.failure {
+		m.failure = said
 		m.log.Error(failure, "error", err)
 	}
-	return err == nil
 }
 
 // putTalk stores a talk with the numbers n, and if the other side has just begun it, that it has.
