@@ -99,7 +99,7 @@ func below(p, dir string) bool {
 func leaf(dir string) bool {
 	switch dir {
 	case "discovery/hashid", "discovery/network", "discovery/record",
-		"overlay/onion", "node/contact", "node/message", "node/vault":
+		"overlay/onion", "node/contact", "node/message", "node/safety", "node/vault":
 		return true
 	}
 	return false
@@ -109,7 +109,7 @@ func leaf(dir string) bool {
 func pure(dir string) bool {
 	switch dir {
 	case "discovery/hashid", "discovery/network", "discovery/record",
-		"overlay/onion", "node/message", "node/ratchet", "node/room":
+		"overlay/onion", "node/message", "node/ratchet", "node/room", "node/safety":
 		return true
 	}
 	return false

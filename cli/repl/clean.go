@@ -21,16 +21,18 @@ const (
 )
 
 // Clean makes what others wrote safe to print: text, nicknames, names of files.
-// The result is valid UTF-8 on one line and nothing in it moves the cursor, hides,
-// reorders or colours text. Escape sequences go with their arguments, line ends
-// become " ⏎ ", other spaces a space, bytes that are not UTF-8 become U+FFFD, and
-// dropped are controls, everything invisible (bidirectional controls, zero-width
-// and default-ignorable characters, Unicode Standard Annex #44), private-use
-// characters, and combining marks beyond four on a letter.
+// The result is valid UTF-8 on one line and nothing in it moves the cursor, hides or
+// colours text, or turns its direction round. Escape sequences go with their arguments,
+// line ends become " ⏎ ", other spaces, and what is drawn as one, a space, bytes that
+// are not UTF-8 become U+FFFD, and dropped are controls, everything invisible
+// (bidirectional controls, zero-width and default-ignorable characters, Unicode
+// Standard Annex #44), private-use and unassigned characters, and combining marks
+// beyond four on a letter.
 //
 // Joiners are invisible too: an emoji of several people becomes several emoji, and
 // a few Persian and Indic ligatures come apart. Letters that merely look alike
-// pass; that is for the tag beside a name.
+// pass; that is for the tag beside a name. Letters that run from right to left may draw
+// what follows into their run: Inline keeps them from it.
 //
 // Clean(Clean(s)) == Clean(s): nothing that it removes makes something else appear.
 func Clean(s string) string {
@@ -48,7 +50,7 @@ func Clean(s string) string {
 		case isLineBreak(r):
 			b.WriteString(lineBreak)
 			marks = 0
-		case r == '\t', unicode.Is(unicode.Zs, r):
+		case r == '\t', unicode.Is(unicode.Zs, r), isBlank(r):
 			b.WriteByte(' ')
 			marks = 0
 		case isHidden(r):
@@ -68,6 +70,19 @@ func Clean(s string) string {
 func isLineBreak(r rune) bool {
 	switch r {
 	case '\n', '\v', '\f', '\r', '\u0085', '\u2028', '\u2029':
+		return true
+	}
+	return false
+}
+
+// isBlank reports whether r is drawn as an empty space, though Unicode counts it to
+// the letters, signs or marks.
+func isBlank(r rune) bool {
+	switch r {
+	case '\u2800', // braille pattern blank
+		'\U00013441', '\U00013442', // Egyptian hieroglyph full and half blank
+		'\U00016fe4', // Khitan small script filler
+		'\U0001d159': // musical symbol null notehead
 		return true
 	}
 	return false

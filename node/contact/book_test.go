@@ -2,6 +2,7 @@ package contact
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -158,4 +159,35 @@ func TestInvisibleRunesMakeNoNames(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a thousand contacts cost at the start, and with each text.
+func BenchmarkBook(b *testing.B) {
+	var contacts []Contact
+	for i := range 1000 {
+		contacts = append(contacts, Contact{Hashid: hashid.ID{byte(i), byte(i >> 8)}, Name: fmt.Sprintf("alice%d", i), Nick: "Alice", State: Accepted})
+	}
+	book := New(contacts, nil)
+	b.Run("New", func(b *testing.B) {
+		for b.Loop() {
+			New(contacts, nil)
+		}
+	})
+	b.Run("Named", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := book.Named("ALICE999"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Tag", func(b *testing.B) {
+		for b.Loop() {
+			book.Tag(contacts[999].Hashid)
+		}
+	})
+	b.Run("NameFor", func(b *testing.B) {
+		for b.Loop() {
+			book.NameFor("alice7", hashid.ID{0xff, 0xff})
+		}
+	})
 }

@@ -1,0 +1,102 @@
+// Package contact keeps who a person knows: contacts under local names, and the
+// requests of strangers that wait for an answer. It is pure: its owner stores
+// what Contacts and Requests return, and guards it with a lock.
+//
+// Names are hostile. A local name is chosen here, or made from what a stranger
+// calls itself, and stands on the screen for a person: names.go says what it may be
+// made of, scripts.go which letters go together, skeleton.go what looks the same as
+// what, and Tag what to show where a name is not enough.
+package contact
+
+import (
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/node/safety"
+)
+
+// State says how far two people have come.
+type State string
+
+// The states. A stranger who asked is no contact yet, but a Request.
+const (
+	Requested State = "requested" // we asked
+	Accepted  State = "accepted"
+	Rejected  State = "rejected" // one of the two said no
+	Blocked   State = "blocked"  // nothing that this person sends is heard, nor answered
+)
+
+// Removed is what an event says of somebody who is no contact any more. No Contact
+// has this state: who was removed is a stranger, and may ask anew.
+const Removed State = "removed"
+
+// ErrKeyChanged says that a contact comes with another X25519 identity key than
+// before. The hashid holds the Ed25519 key in place; this one, only a signature does,
+// which whoever has stolen the Ed25519 key can make.
+var ErrKeyChanged = errors.New("the identity key of this contact has changed, somebody else may be using its name: /verify NAME with them before you go on")
+
+// Contact is one person with a local name.
+type Contact struct {
+	Hashid   hashid.ID    `json:"hashid"`
+	Name     string       `json:"name"` // chosen here, unique
+	Nick     string       `json:"nick"` // as the person calls itself: hostile text
+	State    State        `json:"state"`
+	Since    time.Time    `json:"since"`             // of the state
+	Ours     bool         `json:"ours,omitempty"`    // Rejected: it was this person who said no
+	Last     time.Time    `json:"last,omitzero"`     // when a message last came or was confirmed; zero: never
+	Key      IdentityKey  `json:"key,omitzero"`      // as first met; zero: not met yet
+	Verified Verification `json:"verified,omitzero"` // see VerifiedAs
+}
+
+// IdentityKey is a person's X25519 identity key. Its text form is 64 hexadecimal
+// digits.
+type IdentityKey [32]byte
+
+// Verification is the answer to a safety number that two people compared and found
+// equal. The zero value says that they have not.
+type Verification struct {
+	Pair safety.Pair `json:"pair"` // the keys that were compared, of both sides
+	At   time.Time   `json:"at"`
+}
+
+// VerifiedAs reports whether the contact was verified with the keys that the two
+// have now. With other keys, on either side, the answer is void.
+func (c Contact) VerifiedAs(now safety.Pair) bool {
+	return !now.IsZero() && c.Verified.Pair == now
+}
+
+// Meet returns the contact with the identity key that it is met with remembered. The
+// error is ErrKeyChanged if it had another before; the contact then is as it was.
+func (c Contact) Meet(key IdentityKey) (Contact, error) {
+	if c.Key != (IdentityKey{}) && c.Key != key {
+		return c, ErrKeyChanged
+	}
+	c.Key = key
+	return c, nil
+}
+
+// Trust returns the contact with another identity key, as the person here has
+// decided, and not verified.
+func (c Contact) Trust(key IdentityKey) Contact {
+	c.Key, c.Verified = key, Verification{}
+	return c
+}
+
+// gone reports whether the contact is one in memory only: its name is free to take.
+func (c Contact) gone() bool { return c.State == Rejected || c.State == Blocked }
+
+// MarshalText returns the text form.
+func (k IdentityKey) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(k[:])), nil }
+
+// UnmarshalText reads the text form.
+func (k *IdentityKey) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(k)) {
+		return errors.New("the stored identity key of a contact is damaged")
+	}
+	if _, err := hex.Decode(k[:], text); err != nil {
+		return errors.New("the stored identity key of a contact is damaged")
+	}
+	return nil
+}
