@@ -1,5 +1,5 @@
 // Package discovery keeps what a node knows of its network: a directory of
-// relays, and the publishing of its own records.
+// relays, the publishing of its own records, and the look-up of others'.
 //
 // A relay enters the directory when its signed descriptor has been seen, by a
 // random walk through the hash table, by gossip or because the table gave it to

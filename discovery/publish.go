@@ -23,7 +23,8 @@ const (
 	clockEvery = time.Minute // the clock is looked at: it may have been set, or stood still while the machine slept
 )
 
-// Publication is one record of this node's own, kept in the hash table.
+// Publication is one record of this node's own, kept in the hash table: with Keys
+// and Sign one that is the same wherever it is kept, with Copies any other.
 type Publication struct {
 	What  string   // for the log, such as "key record"
 	Keys  []string // the table's keys it is stored under
@@ -31,6 +32,12 @@ type Publication struct {
 
 	// Sign returns the record as it is to be published now, with a new sequence.
 	Sign func(now time.Time) ([]byte, error)
+
+	// Copies returns what is to be published now, with a new sequence, and where: keys
+	// may be others each time, as those of an unlisted person are, who may also become
+	// listed. Nothing means that there is nothing to publish for now. What was returned
+	// before is not put again; Renew has it asked at once.
+	Copies func(now time.Time) ([]record.Copy, error)
 
 	// Outdated reports whether what the table has is newer than what was signed, as it
 	// is when this node's profile was replaced by an older copy. Sign goes beyond it then. May be nil.
@@ -98,9 +105,26 @@ func (p *Publisher) Renew() {
 	}
 }
 
+// sign returns what is to be put now.
+func (it *item) sign(now time.Time) ([]record.Copy, error) {
+	if it.Copies != nil {
+		return it.Copies(now)
+	}
+	value, err := it.Sign(now)
+	if err != nil {
+		return nil, err
+	}
+	var copies []record.Copy
+	for _, key := range it.Keys {
+		copies = append(copies, record.Copy{Key: key, Value: value})
+	}
+	return copies, nil
+}
+
 func (p *Publisher) keep(ctx context.Context, it *item) {
 	var (
-		value  []byte
+		copies []record.Copy
+		signed bool // copies are what is to be put
 		good   span
 		expiry = time.NewTimer(0) // when to sign anew
 		clock  = time.NewTicker(clockEvery)
@@ -113,7 +137,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 	defer clock.Stop()
 	defer again.off()
 	for {
-		sign := value == nil
+		sign := !signed
 		select {
 		case <-ctx.Done():
 			return
@@ -122,7 +146,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		case <-it.renew.asked:
 			sign, retry = true, retryFirst
 		case <-clock.C:
-			if value == nil || good.has(p.now()) {
+			if !signed || good.has(p.now()) {
 				continue
 			}
 		case <-again.timer.C:
@@ -135,36 +159,40 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		again.off()
 		now := p.now()
 		if sign || !good.has(now) {
-			fresh, err := it.Sign(now)
+			fresh, err := it.sign(now)
 			if err != nil {
+				signed = false // what was signed before may not be wanted any more
 				p.log.Error("signing failed", "what", it.What, "error", err)
 				expiry.Reset(retryLast)
 				continue
 			}
-			value, gap = fresh, growthFirst
+			copies, signed, gap = fresh, true, growthFirst
 			period := jitter(it.Every)
 			good = spanFrom(now, period)
 			expiry.Reset(period)
 		}
 		putting, stop := it.renew.begin(ctx)
-		taken := p.put(putting, it, value)
+		taken := p.put(putting, it.What, copies)
 		stop()
 		if !taken {
 			// It is signed anew then, with a higher sequence: the network may have a newer
 			// record, if this node's profile is an older copy of itself.
-			value = nil
+			signed = false
 			again.within(retry)
 			retry = min(2*retry, retryLast)
 			continue
 		}
 		retry = retryFirst
+		if len(copies) == 0 {
+			continue
+		}
 		if it.Announce != nil {
-			it.Announce(ctx, value)
+			it.Announce(ctx, copies[0].Value)
 		}
 		if !known {
 			var outdated bool
-			if outdated, known = p.look(ctx, it); outdated {
-				value = nil
+			if outdated, known = p.look(ctx, it, copies); outdated {
+				signed = false
 				again.within(0)
 			}
 		}
@@ -173,10 +201,14 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 
 // look asks the table, once it has taken a record, for the newest that it has. It
 // reports whether what was signed is older, and whether the table has answered.
-func (p *Publisher) look(ctx context.Context, it *item) (outdated, answered bool) {
+func (p *Publisher) look(ctx context.Context, it *item, copies []record.Copy) (outdated, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()
-	found, err := p.table.Get(ctx, it.Keys...)
+	var keys []string
+	for _, c := range copies {
+		keys = append(keys, c.Key)
+	}
+	found, err := p.table.Get(ctx, keys...)
 	if err != nil || !it.Outdated(found) {
 		return false, err == nil
 	}
@@ -198,16 +230,16 @@ func (s span) has(now time.Time) bool {
 	return !now.Before(s.from) && !now.After(s.to)
 }
 
-// put stores value under all keys and reports whether each was taken by someone.
-func (p *Publisher) put(ctx context.Context, it *item, value []byte) bool {
+// put stores all copies and reports whether each was taken by someone.
+func (p *Publisher) put(ctx context.Context, what string, copies []record.Copy) bool {
 	var wg sync.WaitGroup
-	stored := make([]int, len(it.Keys))
-	for i, key := range it.Keys {
-		wg.Go(func() { stored[i], _ = p.table.Put(ctx, key, value) })
+	stored := make([]int, len(copies))
+	for i, c := range copies {
+		wg.Go(func() { stored[i], _ = p.table.Put(ctx, c.Key, c.Value) })
 	}
 	wg.Wait()
 	if slices.Contains(stored, 0) {
-		p.log.Debug("nobody stored a record yet", "what", it.What)
+		p.log.Debug("nobody stored a record yet", "what", what)
 		return false
 	}
 	return true

@@ -229,6 +229,8 @@ func FuzzStore(f *testing.F) {
 	f.Add([]byte(key), raw[:48], []byte{}, int64(0))
 	f.Add([]byte(key), make([]byte, record.MaxDescriptor+1), []byte{}, int64(0))
 	f.Add([]byte(key[:8]), raw, []byte{}, int64(-1))
+	f.Add([]byte("/unlisted/"+key[len(key)-32:]), append(bytes.Clone(raw), make([]byte, record.MaxKeyRecord-len(raw))...), []byte{}, int64(0))
+	f.Add([]byte("/unlisted/"+key[len(key)-32:]), make([]byte, record.MaxKeyRecord+1), []byte{}, int64(0))
 	f.Add([]byte{}, []byte{}, []byte{0x0a}, int64(0))
 	f.Add([]byte{}, []byte{}, make([]byte, maxEntry+1), int64(0))
 	f.Fuzz(func(t *testing.T, key, value, data []byte, late int64) {

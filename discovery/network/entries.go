@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 
 	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/crypto/cryptobyte"
@@ -41,6 +42,9 @@ func (i *Invite) append(b []byte) ([]byte, error) {
 	if n == nil && i.Person.IsZero() {
 		return nil, errBare
 	}
+	if err := i.checkLink(); err != nil {
+		return nil, err
+	}
 	if n != nil {
 		if err := n.check(); err != nil {
 			return nil, err
@@ -67,7 +71,18 @@ func (i *Invite) append(b []byte) ([]byte, error) {
 	if !i.Person.IsZero() {
 		addEntry(w, entryPerson, i.Person[:])
 	}
+	if !i.Link.IsZero() {
+		addEntry(w, entryLink, i.Link[:])
+	}
 	return w.Bytes()
+}
+
+// checkLink refuses a link key that nobody could find anything with.
+func (i *Invite) checkLink() error {
+	if !i.Link.IsZero() && (i.Person.IsZero() || i.Link.Check() != nil) {
+		return errLink
+	}
+	return nil
 }
 
 func addEntry(b *cryptobyte.Builder, kind uint8, value []byte) {
@@ -104,6 +119,7 @@ func parse(b []byte) (*Invite, error) {
 type reader struct {
 	network Network
 	person  hashid.ID
+	link    record.LinkKey
 	has     [256]bool // by type
 	last    uint8     // type of the latest entry; no type is 0
 	newer   bool      // there was a critical entry of a type not known here
@@ -146,6 +162,8 @@ func (r *reader) read(kind uint8, value cryptobyte.String) bool {
 		return ok
 	case entryPerson:
 		return value.CopyBytes(r.person[:]) && value.Empty() && !r.person.IsZero()
+	case entryLink:
+		return value.CopyBytes(r.link[:]) && value.Empty() && !r.link.IsZero()
 	}
 	r.newer = r.newer || kind&critical != 0
 	return true
@@ -156,7 +174,7 @@ func (r *reader) invite() (*Invite, error) {
 	if r.newer {
 		return nil, ErrVersion
 	}
-	i := &Invite{Person: r.person}
+	i := &Invite{Person: r.person, Link: r.link}
 	if r.hasAny(entryBootstrap, entryName, entryRules, entryNonce, entryPSK, entryExpires) {
 		if !r.has[entryName] || !r.has[entryRules] || !r.has[entryNonce] {
 			return nil, notInvite(errSettings)
@@ -168,6 +186,9 @@ func (r *reader) invite() (*Invite, error) {
 	}
 	if i.Network == nil && i.Person.IsZero() {
 		return nil, notInvite(errBare)
+	}
+	if err := i.checkLink(); err != nil {
+		return nil, notInvite(err)
 	}
 	return i, nil
 }

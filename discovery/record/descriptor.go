@@ -71,7 +71,7 @@ func (d *Descriptor) Sign(network [32]byte, key ed25519.PrivateKey) ([]byte, err
 	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("signing the relay descriptor: %w", err)
 	}
-	return seal(descriptorDomain, network, d.encode(), key), nil
+	return seal(descriptorDomain, network[:], d.encode(), key), nil
 }
 
 // encode returns the bytes before the signature.
@@ -95,7 +95,7 @@ func (d *Descriptor) encode() []byte {
 // The result shares no memory with b. Errors satisfy IsForged, or are
 // ErrVersion.
 func ParseDescriptor(network [32]byte, b []byte) (*Descriptor, error) {
-	h, s, err := open(descriptorDomain, network, b, minDescriptor, MaxDescriptor)
+	h, s, err := open(descriptorDomain, network[:], b, minDescriptor, MaxDescriptor)
 	if err != nil {
 		return nil, err
 	}

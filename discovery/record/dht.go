@@ -11,21 +11,24 @@ import (
 
 // DHT keys are a name space, which chooses the kind, and raw bytes:
 //
-//	/key/    salt (1, 0 or 1) | hashid (32)
-//	/relay/  node id (32)
+//	/key/       salt (1, 0 or 1) | hashid (32)
+//	/unlisted/  SHA-256 of the blinded key (32)
+//	/relay/     node id (32)
 //
 // The DHT hashes the whole string to find the nodes that keep a record, so the
 // salt moves the second copy of a key record to other ones: who surrounds one
-// place with Sybils does not hide the other.
+// place with Sybils does not hide the other. The two copies of an unlisted record
+// have keys of their own, so that who keeps one cannot even tell where the other is.
 const (
-	keySpace   = "/key/"
-	relaySpace = "/relay/"
-	salts      = 2
+	keySpace      = "/key/"
+	unlistedSpace = "/unlisted/"
+	relaySpace    = "/relay/"
+	copies        = 2 // of a key record
 )
 
 // KeyRecordKeys returns the two DHT keys that a key record is kept under.
 func KeyRecordKeys(id hashid.ID) [2]string {
-	return [salts]string{
+	return [copies]string{
 		keySpace + "\x00" + string(id[:]),
 		keySpace + "\x01" + string(id[:]),
 	}
@@ -34,20 +37,40 @@ func KeyRecordKeys(id hashid.ID) [2]string {
 // DescriptorKey returns the DHT key that a relay descriptor is kept under.
 func DescriptorKey(id hashid.NodeID) string { return relaySpace + string(id[:]) }
 
-// kind tells the two kinds of record apart; its value is the most bytes one may
-// have.
+// unlistedKey returns the DHT key that an unlisted record is kept under.
+func unlistedKey(blinded [32]byte) string {
+	hash := sha256.Sum256(blinded[:])
+	return unlistedSpace + string(hash[:])
+}
+
+// kind tells the kinds of record apart.
 type kind int
 
 const (
-	kindKeyRecord  kind = MaxKeyRecord
-	kindDescriptor kind = MaxDescriptor
+	kindKeyRecord kind = iota + 1
+	kindUnlisted
+	kindDescriptor
 )
+
+// limit is the most bytes that a record of a kind may have.
+func (k kind) limit() int {
+	switch k {
+	case kindUnlisted:
+		return sizeUnlisted
+	case kindDescriptor:
+		return MaxDescriptor
+	}
+	return MaxKeyRecord
+}
 
 // parseKey takes a DHT key apart: the kind of record kept there and the hash of
 // the key that must be inside.
 func parseKey(key string) (kind, [sha256.Size]byte, bool) {
-	if s, ok := strings.CutPrefix(key, keySpace); ok && len(s) == 1+sha256.Size && s[0] < salts {
+	if s, ok := strings.CutPrefix(key, keySpace); ok && len(s) == 1+sha256.Size && s[0] < copies {
 		return kindKeyRecord, [sha256.Size]byte([]byte(s[1:])), true
+	}
+	if s, ok := strings.CutPrefix(key, unlistedSpace); ok && len(s) == sha256.Size {
+		return kindUnlisted, [sha256.Size]byte([]byte(s)), true
 	}
 	if s, ok := strings.CutPrefix(key, relaySpace); ok && len(s) == sha256.Size {
 		return kindDescriptor, [sha256.Size]byte([]byte(s)), true
@@ -56,7 +79,7 @@ func parseKey(key string) (kind, [sha256.Size]byte, bool) {
 }
 
 // Validator decides what the DHT keeps and which of several records wins. It
-// serves both name spaces and is safe for concurrent use.
+// serves all name spaces and is safe for concurrent use.
 type Validator struct {
 	Network [32]byte         // id of the network whose records are good
 	Now     func() time.Time // nil: time.Now
@@ -65,22 +88,29 @@ type Validator struct {
 // Validate tells whether value may be kept under a DHT key now. The cheap tests
 // come first, since anyone may send anything.
 func (v Validator) Validate(key string, value []byte) error {
-	limit, owner, ok := parseKey(key)
+	kind, owner, ok := parseKey(key)
 	if !ok {
 		return forged("its DHT key is malformed")
 	}
-	if len(value) > int(limit) {
+	if len(value) > kind.limit() {
 		return forged("it is too large")
 	}
 	if h, ok := peek(value); ok && sha256.Sum256(h.key[:]) != owner {
 		return forged("it belongs under another DHT key")
 	}
-	if limit == kindKeyRecord {
+	switch kind {
+	case kindKeyRecord:
 		r, err := ParseKeyRecord(v.Network, value)
 		if err != nil {
 			return err
 		}
 		return r.CheckTime(v.now())
+	case kindUnlisted:
+		h, err := checkUnlisted(v.Network, value)
+		if err != nil {
+			return err
+		}
+		return checkTime(v.now(), KeyRecordLifetime, fromUnix(h.expires), h.sequence)
 	}
 	d, err := ParseDescriptor(v.Network, value)
 	if err != nil {
@@ -116,8 +146,8 @@ func (v Validator) now() time.Time {
 // Expiry reads when a stored value expires, for a store to sweep. It checks the
 // shape only, no signature; it is false for what could not be a record.
 func Expiry(key string, value []byte) (time.Time, bool) {
-	limit, _, ok := parseKey(key)
-	if !ok || len(value) > int(limit) {
+	kind, _, ok := parseKey(key)
+	if !ok || len(value) > kind.limit() {
 		return time.Time{}, false
 	}
 	h, ok := peek(value)

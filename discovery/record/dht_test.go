@@ -20,8 +20,8 @@ func TestDHTKeys(t *testing.T) {
 		if keys[salt] != want {
 			t.Errorf("KeyRecordKeys[%d] = %q, want %q", salt, keys[salt], want)
 		}
-		if limit, owner, ok := parseKey(keys[salt]); !ok || limit != kindKeyRecord || owner != id {
-			t.Errorf("parseKey(%q) = %v, %x, %v", keys[salt], limit, owner, ok)
+		if kind, owner, ok := parseKey(keys[salt]); !ok || kind != kindKeyRecord || owner != id {
+			t.Errorf("parseKey(%q) = %v, %x, %v", keys[salt], kind, owner, ok)
 		}
 	}
 	if got, want := DescriptorKey(hashid.NodeID(id)), "/relay/"+strings.Repeat("/", 32); got != want {

@@ -164,7 +164,7 @@ func FuzzDHTKey(f *testing.F) {
 	hash := [32]byte(bytes.Repeat([]byte{7}, 32))
 	salted := KeyRecordKeys(hashid.ID(hash))
 	for _, key := range []string{
-		salted[0], salted[1], DescriptorKey(hashid.NodeID(hash)),
+		salted[0], salted[1], DescriptorKey(hashid.NodeID(hash)), unlistedSpace + string(hash[:]), unlistedSpace + "\x00" + string(hash[:]),
 		keySpace + "\x02" + string(hash[:]), keySpace + string(hash[:]), relaySpace + "\x00" + string(hash[:]), "/key", "relay/", "",
 	} {
 		f.Add([]byte(key))
@@ -173,11 +173,14 @@ func FuzzDHTKey(f *testing.F) {
 		kind, hash, ok := parseKey(string(key))
 		persons := KeyRecordKeys(hashid.ID(hash))
 		isPerson := string(key) == persons[0] || string(key) == persons[1]
+		isUnlisted := string(key) == unlistedSpace+string(hash[:])
 		isRelay := string(key) == DescriptorKey(hashid.NodeID(hash))
 		switch {
 		case !ok && (kind != 0 || hash != [32]byte{}):
 			t.Fatalf("%q is no key and read as %d, %x", key, kind, hash)
-		case ok && (isPerson != (kind == kindKeyRecord) || isRelay != (kind == kindDescriptor) || isPerson == isRelay):
+		case ok && (isPerson != (kind == kindKeyRecord) || isUnlisted != (kind == kindUnlisted) || isRelay != (kind == kindDescriptor)):
+			t.Fatalf("%q is read as %d, %x", key, kind, hash)
+		case ok && !isPerson && !isUnlisted && !isRelay:
 			t.Fatalf("%q is read as %d, %x", key, kind, hash)
 		}
 		if at, ok := Expiry(string(key), make([]byte, sizeHeader)); ok {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// header is what both kinds of record begin with, at fixed offsets.
+// header is what all kinds of record begin with, at fixed offsets.
 type header struct {
 	key      [32]byte // Ed25519
 	sequence uint64
@@ -29,14 +29,16 @@ func peek(b []byte) (header, bool) {
 	}, true
 }
 
-func (h header) add(b *cryptobyte.Builder) {
-	b.AddUint8(version)
-	b.AddBytes(h.key[:])
-	b.AddUint64(h.sequence)
-	b.AddUint64(h.expires)
+func (h header) add(b *cryptobyte.Builder) { b.AddBytes(h.append(nil)) }
+
+func (h header) append(b []byte) []byte {
+	b = append(b, version)
+	b = append(b, h.key[:]...)
+	b = binary.BigEndian.AppendUint64(b, h.sequence)
+	return binary.BigEndian.AppendUint64(b, h.expires)
 }
 
-// Newer reports whether record a replaces record b of the same key: it has the
+// Newer reports whether record a replaces record b of the same owner: it has the
 // higher sequence or, for equal sequences, the greater bytes, so that all
 // readers keep the same one in whatever order they meet the two. Both must have
 // been validated.
@@ -51,7 +53,7 @@ func Newer(a, b []byte) bool {
 
 // open checks what can be checked of a record without reading its fields (its
 // size, version and signature) and returns its header and the fields after it.
-func open(domain string, network [32]byte, record []byte, least, most int) (header, cryptobyte.String, error) {
+func open(domain string, context, record []byte, least, most int) (header, cryptobyte.String, error) {
 	if len(record) > most {
 		return header{}, nil, forged("it is too large")
 	}
@@ -66,21 +68,22 @@ func open(domain string, network [32]byte, record []byte, least, most int) (head
 		return header{}, nil, forged("its expiry is no date")
 	}
 	body, signature := record[:len(record)-sizeSignature], record[len(record)-sizeSignature:]
-	if !ed25519.Verify(h.key[:], signed(domain, network, body), signature) {
+	if !ed25519.Verify(h.key[:], signed(domain, context, body), signature) {
 		return header{}, nil, forged("its signature does not match")
 	}
 	return h, cryptobyte.String(body[sizeHeader:]), nil
 }
 
 // seal appends the signature to a record's other bytes.
-func seal(domain string, network [32]byte, body []byte, key ed25519.PrivateKey) []byte {
-	return append(body, ed25519.Sign(key, signed(domain, network, body))...)
+func seal(domain string, context, body []byte, key ed25519.PrivateKey) []byte {
+	return append(body, ed25519.Sign(key, signed(domain, context, body))...)
 }
 
 // signed returns the bytes that a signature covers. The domain ends in a zero
-// byte and contains no other, so no domain is the beginning of another.
-func signed(domain string, network [32]byte, body []byte) []byte {
-	return slices.Concat([]byte(domain), network[:], body)
+// byte and contains no other, so no domain is the beginning of another; the
+// context is the network's id and has one size for each domain.
+func signed(domain string, context, body []byte) []byte {
+	return slices.Concat([]byte(domain), context, body)
 }
 
 // owns reports whether key is the private half of the public key pub.

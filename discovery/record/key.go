@@ -53,7 +53,7 @@ func (r *KeyRecord) Sign(network [32]byte, key ed25519.PrivateKey) ([]byte, erro
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("signing the key record: %w", err)
 	}
-	return seal(keyRecordDomain, network, r.encode(), key), nil
+	return seal(keyRecordDomain, network[:], r.encode(), key), nil
 }
 
 // encode returns the bytes before the signature.
@@ -73,7 +73,11 @@ func (r *KeyRecord) encode() []byte {
 // signature and its keys, but not the time, for which see CheckTime. The result
 // shares no memory with b. Errors satisfy IsForged, or are ErrVersion.
 func ParseKeyRecord(network [32]byte, b []byte) (*KeyRecord, error) {
-	h, s, err := open(keyRecordDomain, network, b, minKeyRecord, MaxKeyRecord)
+	return parseKeyRecord(keyRecordDomain, network[:], b)
+}
+
+func parseKeyRecord(domain string, context, b []byte) (*KeyRecord, error) {
+	h, s, err := open(domain, context, b, minKeyRecord, MaxKeyRecord)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,9 @@ import (
 
 // What the tests build is fixed, keys included, so that the golden bytes are.
 
-func testNetwork() [32]byte { return [32]byte(bytes.Repeat([]byte{0xcc}, 32)) }
+func testNetwork() [32]byte { return [32]byte(networkBytes()) }
+
+func networkBytes() []byte { return bytes.Repeat([]byte{0xcc}, 32) }
 
 func testNow() time.Time { return time.Unix(1_800_000_000, 0).UTC() }
 
@@ -158,5 +160,5 @@ func sign(t testing.TB, kind kindUnderTest) []byte {
 // signature.
 func resign(kind kindUnderTest, key ed25519.PrivateKey, record []byte, change func(body []byte) []byte) []byte {
 	body := change(bytes.Clone(record[:len(record)-sizeSignature]))
-	return seal(kind.domain, testNetwork(), body, key)
+	return seal(kind.domain, networkBytes(), body, key)
 }

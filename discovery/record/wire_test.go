@@ -248,7 +248,7 @@ func TestDescriptorRefuses(t *testing.T) {
 			test.change(t, d)
 			_, signErr := d.Sign(testNetwork(), key)
 			body := d.encode()
-			_, parseErr := ParseDescriptor(testNetwork(), seal(kind.domain, testNetwork(), body, key))
+			_, parseErr := ParseDescriptor(testNetwork(), seal(kind.domain, networkBytes(), body, key))
 			refusedBothWays(t, test.name, signErr, parseErr)
 		})
 	}
