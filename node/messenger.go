@@ -15,6 +15,7 @@ import (
 
 	"chatnt/discovery"
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
@@ -88,6 +89,7 @@ func (m *messenger) run(ctx context.Context) {
 	}
 	m.wg.Go(func() { m.forgetful(ctx) })
 	m.mu.Unlock()
+	m.tellLinks()
 	m.receive(ctx)
 	// wake starts no sender once ctx has ended, but one may be starting now.
 	m.mu.Lock()
@@ -292,8 +294,10 @@ func (m *messenger) waitsFor(to contact.Contact) string {
 	return ""
 }
 
-// add makes a person a contact: it asks, or accepts if the person asked first.
-func (m *messenger) add(id hashid.ID, name, text string) error {
+// ask makes a person a contact: it asks, or accepts if the person asked first. Of somebody
+// who is a contact already, by that name, it takes over the link key of a new invite.
+func (m *messenger) ask(at record.Locator, name, text string) error {
+	id := at.Hashid
 	if id == m.profile.Hashid() {
 		return errors.New("this hashid is your own")
 	}
@@ -305,18 +309,31 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 	if err := m.book.CheckName(name, id); err != nil {
 		return err
 	}
-	if known, ok := m.book.Contact(id); ok && known.State != contact.Rejected && !m.unasked(known) {
+	known, ok := m.book.Contact(id)
+	if at.Link.IsZero() {
+		at.Link = known.Link
+	}
+	if ok && known.State != contact.Rejected && !m.unasked(known) {
+		if named, err := m.book.Named(name); err == nil && named.Hashid == id && at.Link != known.Link {
+			return m.relocate(known, at.Link)
+		}
 		return fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
 	}
 	if asking, ok := m.book.Request(id); ok {
+		if asking.Link.IsZero() {
+			asking.Link = at.Link
+		}
 		return m.answer(asking, name, contact.Accepted, message.Accept)
 	}
 	nick, err := m.profile.nick()
 	if err != nil {
 		return err
 	}
-	ask := &outgoing{Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text)}
-	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested}, ask, nil)
+	ask := &outgoing{
+		Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text),
+		Link: m.profile.listing.now().linkKey(), // or no answer would find its way
+	}
+	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested, Link: at.Link}, ask, nil)
 }
 
 // unasked reports whether a request to a contact is neither answered nor under
@@ -377,7 +394,7 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 		}
 	}
 	reply := &outgoing{Kind: kind, ID: message.NewID(), Parts: 1, Nick: nick}
-	who := contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected}
+	who := contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected, Link: asking.Link}
 	if err := m.become(who, reply, nil); err != nil {
 		return err
 	}
@@ -386,6 +403,7 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 		t.receiptDue = state == contact.Accepted
 	}
 	m.wake(c)
+	m.tellLink(asking.From)
 	return nil
 }
 

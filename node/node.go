@@ -172,7 +172,7 @@ func (n *Node) assemble() error {
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},
 	})
-	who, err := newPeople(id, n.profile.vault, n.now, n.table.Get)
+	who, err := newPeople(id, n.profile.vault, n.now, n.finder.Person)
 	if err != nil {
 		return err
 	}
@@ -180,17 +180,12 @@ func (n *Node) assemble() error {
 	if err != nil {
 		return err
 	}
-	keyRecordKeys := record.KeyRecordKeys(n.profile.Hashid())
-	n.publisher = discovery.NewPublisher(n.table, n.now, n.log,
-		discovery.Publication{
-			What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
-			Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
-			Outdated: n.olderDescriptor,
-			Announce: n.announce,
-		},
-		discovery.Publication{
-			What: "key record", Keys: keyRecordKeys[:], Every: keyRecordEvery, Sign: n.keyRecord, Outdated: n.olderKeyRecord,
-		})
+	n.publisher = discovery.NewPublisher(n.table, n.now, n.log, append([]discovery.Publication{{
+		What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
+		Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
+		Outdated: n.olderDescriptor,
+		Announce: n.announce,
+	}}, n.keyRecordPublications()...)...)
 	return nil
 }
 

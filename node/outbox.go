@@ -50,17 +50,18 @@ const (
 // outgoing is one message that has not been acknowledged. The fields with tags
 // are stored.
 type outgoing struct {
-	To    hashid.ID     `json:"to"`
-	Place uint64        `json:"place"` // in the outbox
-	Kind  message.Kind  `json:"kind"`
-	ID    message.ID    `json:"id"`
-	At    time.Time     `json:"at"`
-	TTL   time.Duration `json:"ttl,omitempty"`
-	Part  uint8         `json:"part"`
-	Parts uint8         `json:"parts"`
-	Nick  string        `json:"nick,omitempty"`
-	Text  []byte        `json:"text,omitempty"`
-	Told  bool          `json:"told,omitempty"` // last part: the person has been told that all parts are sent
+	To    hashid.ID      `json:"to"`
+	Place uint64         `json:"place"` // in the outbox
+	Kind  message.Kind   `json:"kind"`
+	ID    message.ID     `json:"id"`
+	At    time.Time      `json:"at"`
+	TTL   time.Duration  `json:"ttl,omitempty"`
+	Part  uint8          `json:"part"`
+	Parts uint8          `json:"parts"`
+	Nick  string         `json:"nick,omitempty"`
+	Text  []byte         `json:"text,omitempty"`
+	Link  record.LinkKey `json:"link,omitzero"`
+	Told  bool           `json:"told,omitempty"` // last part: the person has been told that all parts are sent
 
 	// Sealed for the current talk, and stored so: a repeat is the same frame. See sealing.go.
 	sequence uint64
@@ -195,7 +196,7 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk,
 		accepted = who.State == contact.Accepted
 	}
 	for i, item := range c.outbox {
-		if i >= window || (item.Kind == message.Text && !accepted) {
+		if i >= window || !accepted && (item.Kind == message.Text || item.Kind == message.Link) {
 			break
 		}
 		if item.acked {
@@ -238,9 +239,10 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // sendAll makes one attempt for each message and for the receipts. It returns
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
-	to, err := m.people.record(ctx, c.with, m.suspect(due))
+	who, suspect := m.aim(c, due)
+	to, err := m.people.record(ctx, who.Locator(), suspect)
 	if err != nil {
-		return m.hold(c, due, receipts, "the recipient's key record is not to be found yet")
+		return m.hold(c, due, receipts, notFound(who, err))
 	}
 	paths := make([]*overlay.Path, len(due)+len(receipts))
 	for i := range paths {
@@ -279,13 +281,31 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	return next
 }
 
-// suspect tells whether the recipient's record may be out of date.
-func (m *messenger) suspect(due []*outgoing) bool {
+// aim returns the recipient, and whether its key record may be out of date.
+func (m *messenger) aim(c *conversation, due []*outgoing) (to contact.Contact, suspect bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	to, _ = m.book.Contact(c.Peer)
+	to.Hashid = c.Peer
+	return to, m.suspect(due)
+}
+
+// suspect tells whether the recipient's record may be out of date. Called with mu held.
+func (m *messenger) suspect(due []*outgoing) bool {
 	return slices.ContainsFunc(due, func(item *outgoing) bool {
 		return item.attempts > 0 && item.attempts%refreshAfter == 0
 	})
+}
+
+// notFound says to a person what a message waits for.
+func notFound(to contact.Contact, err error) string {
+	switch {
+	case errors.Is(err, record.ErrWithdrawn):
+		return err.Error()
+	case to.State == contact.Requested && to.Link.IsZero():
+		return "the recipient's key record is not to be found yet: who is not listed is found with an invite only"
+	}
+	return "the recipient's key record is not to be found yet"
 }
 
 // repeatAfter is how long to wait for a receipt, by the attempts made.
@@ -456,6 +476,9 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 	}
 	c.drop(items)
 	for _, item := range items {
+		if item.Kind == message.Link && state == control.Delivered {
+			m.toldLink(c, item.Link)
+		}
 		if item.Kind == message.Text && item.last() {
 			if state == control.Delivered && !item.Told { // the receipt was faster than the node's answer
 				m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})

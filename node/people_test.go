@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/vault"
@@ -19,26 +20,33 @@ type phoneBook struct {
 	asked int
 }
 
-func (b *phoneBook) get(ctx context.Context, keys ...string) ([]byte, error) {
+func (b *phoneBook) find(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
 	b.asked++
 	if b.hangs {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	if b.raw == nil || len(keys) != 2 {
-		return nil, errors.New("not found")
+	rec, err := who.Parse([32]byte{1}, b.raw)
+	switch {
+	case errors.Is(err, record.ErrWithdrawn):
+		return nil, nil, err
+	case err != nil || rec.CheckTime(time.Now()) != nil:
+		return nil, nil, discovery.ErrNoKeyRecord
 	}
-	return b.raw, nil
+	return rec, b.raw, nil
 }
 
 func testPeople(t *testing.T, v *vault.Vault, b *phoneBook) *people {
 	t.Helper()
-	p, err := newPeople([32]byte{1}, v, time.Now, b.get)
+	p, err := newPeople([32]byte{1}, v, time.Now, b.find)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
+
+// listed is how somebody who is listed is found.
+func listed(id *identity) record.Locator { return record.Locator{Hashid: id.hashid()} }
 
 // published signs a person's record as of now, at a node and of a sequence.
 func published(t *testing.T, id *identity, node byte, sequence uint64) []byte {
@@ -57,7 +65,7 @@ func TestRecordIsLookedUpOnceAnHour(t *testing.T) {
 			t.Error("known without a look-up")
 		}
 		for range 3 {
-			if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+			if r, err := p.record(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
 				t.Fatalf("record: %v, %v", r, err)
 			}
 		}
@@ -69,12 +77,12 @@ func TestRecordIsLookedUpOnceAnHour(t *testing.T) {
 		}
 		time.Sleep(recordFresh)
 		b.raw = published(t, bob, 2, seq())
-		if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != 2 {
+		if r, err := p.record(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != 2 {
 			t.Errorf("after an hour: %v, %v, %d look-ups", r, err, b.asked)
 		}
 		// One that may be out of date is looked up at once, but not on and on.
 		for range 5 {
-			if _, err := p.record(t.Context(), bob.hashid(), true); err != nil {
+			if _, err := p.record(t.Context(), listed(bob), true); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(recordAgain / 4)
@@ -91,7 +99,7 @@ func TestLookUpsInVainGrowRare(t *testing.T) {
 		b := &phoneBook{}
 		p := testPeople(t, vault.Memory(), b)
 		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), bob.hashid(), false); !errors.Is(err, errNoRecord) {
+			if _, err := p.record(t.Context(), listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 				t.Fatalf("record: %v", err)
 			}
 			time.Sleep(250 * time.Millisecond)
@@ -101,7 +109,7 @@ func TestLookUpsInVainGrowRare(t *testing.T) {
 		}
 		b.raw = published(t, bob, 1, seq())
 		time.Sleep(recordAgainLast)
-		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := p.record(t.Context(), listed(bob), false); err != nil {
 			t.Errorf("a minute after it was published: %v", err)
 		}
 	})
@@ -113,7 +121,7 @@ func TestKnownRecordWillDo(t *testing.T) {
 		bob := testIdentity(t)
 		v := vault.Memory()
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
-		if _, err := testPeople(t, v, b).record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := testPeople(t, v, b).record(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
 		again := testPeople(t, v, &phoneBook{hangs: true}) // after a restart
@@ -121,7 +129,7 @@ func TestKnownRecordWillDo(t *testing.T) {
 			t.Error("the record was not kept")
 		}
 		began := time.Now()
-		if r, err := again.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+		if r, err := again.record(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
 			t.Errorf("record: %v, %v", r, err)
 		}
 		if took := time.Since(began); took > recordRefresh {
@@ -130,7 +138,7 @@ func TestKnownRecordWillDo(t *testing.T) {
 		time.Sleep(record.KeyRecordLifetime)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := again.record(ctx, bob.hashid(), false); !errors.Is(err, errNoRecord) {
+		if _, err := again.record(ctx, listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 			t.Errorf("an expired record: %v", err)
 		}
 	})
@@ -145,7 +153,7 @@ func TestNewerRecordStays(t *testing.T) {
 		old := published(t, bob, 1, seq())
 		b := &phoneBook{raw: published(t, bob, 2, seq()+5)}
 		p := testPeople(t, v, b)
-		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := p.record(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
 		bad := append([]byte(nil), old...)
@@ -155,7 +163,7 @@ func TestNewerRecordStays(t *testing.T) {
 			for _, p := range []*people{p, testPeople(t, v, b)} {
 				time.Sleep(recordAgainLast)
 				asked := b.asked
-				r, err := p.record(t.Context(), bob.hashid(), true)
+				r, err := p.record(t.Context(), listed(bob), true)
 				if err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != asked+1 {
 					t.Errorf("%s: %v, %v, %d look-ups", name, r, err, b.asked-asked)
 				}
@@ -170,11 +178,11 @@ func TestSuspectRecordIsLookedUpOnceAMinute(t *testing.T) {
 		bob := testIdentity(t)
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
 		p := testPeople(t, vault.Memory(), b)
-		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := p.record(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
 		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), bob.hashid(), true); err != nil {
+			if _, err := p.record(t.Context(), listed(bob), true); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(holdWait)
@@ -192,7 +200,7 @@ func TestLookUpsThatBringRubbishGrowRare(t *testing.T) {
 		b := &phoneBook{raw: published(t, testIdentity(t), 1, seq())}
 		p := testPeople(t, vault.Memory(), b)
 		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), bob.hashid(), false); !errors.Is(err, errNoRecord) {
+			if _, err := p.record(t.Context(), listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 				t.Fatalf("record: %v", err)
 			}
 			time.Sleep(250 * time.Millisecond)

@@ -24,7 +24,10 @@ const (
 	keyNode       = "node key"
 	keyNetwork    = "network"
 	keyNick       = "nick"
+	keyListing    = "listing"
 	keySequence   = "sequence " // followed by what is numbered
+
+	sequencePerson = "person" // all key records of the person, wherever they are kept
 )
 
 // ErrNoNetwork says that a profile belongs to no network yet.
@@ -38,6 +41,7 @@ type Profile struct {
 	config   config
 	identity *identity
 	prekeys  prekeys
+	listing  listings
 	nodeKey  ed25519.PrivateKey
 	network  *network.Network // nil until SetNetwork
 }
@@ -107,6 +111,9 @@ func (p *Profile) read(tx *vault.Tx) error {
 	}
 	defer clear(stored)
 	if p.prekeys.generations, err = parsePrekeys(stored); err != nil {
+		return err
+	}
+	if p.listing.state, err = loadListing(tx); err != nil {
 		return err
 	}
 	seed, err := tx.Get(bucketProfile, keyNode)
@@ -218,6 +225,17 @@ func (p *Profile) Introduce(id hashid.ID, name string) error {
 		return err
 	}
 	return p.vault.Update(func(tx *vault.Tx) error { return storeContact(tx, who) })
+}
+
+// Listed reports whether whoever knows the hashid finds the person's key record.
+func (p *Profile) Listed() bool { return p.listing.now().listed }
+
+// SetListed has the person listed from now on, or found only by contacts and by who has an
+// invite made later. While a node runs, its own SetListed is to be called. A profile that no
+// node has run on yet is then never listed at all.
+func (p *Profile) SetListed(listed bool, now time.Time) error {
+	_, err := p.listing.change(p.vault, func(l listing) (listing, error) { return l.settled(now).with(listed, now) })
+	return err
 }
 
 // nextSequence returns, and remembers, the sequence of a record to be signed now.

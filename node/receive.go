@@ -170,6 +170,8 @@ func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) boo
 		return m.agreed(c, who) && m.takeText(c, t, msg)
 	case message.Renew:
 		return m.agreed(c, who) && m.commit(c, t, t.after(msg), &c.ledger, nil)
+	case message.Link:
+		return m.agreed(c, who) && m.takeLink(c, t, msg)
 	case message.Request:
 		return m.takeRequest(c, t, who, known, msg)
 	case message.Accept, message.Reject:
@@ -296,6 +298,7 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) boo
 	nudge(m.aged)
 	*c.seen, m.lastUnshown = with, news.Number
 	m.tell(news, false)
+	m.tellLink(c.Peer) // who has not confirmed it for two weeks is back
 	return true
 }
 
@@ -331,14 +334,14 @@ func (m *messenger) takeRequest(c *conversation, t *talk, who contact.Contact, k
 	if known {
 		return m.takeAgreement(c, t, who, msg)
 	}
-	if _, open := m.book.Request(c.Peer); open { // told once
-		return m.commit(c, t, t.after(msg), &c.ledger, nil)
+	if asking, open := m.book.Request(c.Peer); open { // told once
+		return m.takeRepeat(c, t, asking, msg)
 	}
 	if len(m.book.Requests()) >= contact.MaxRequests {
 		m.log.Debug("a request was left out: too many wait for an answer already")
 		return false
 	}
-	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now()}
+	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now(), Link: msg.Link}
 	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
 		return false
 	}
@@ -356,7 +359,7 @@ func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact,
 	if answered { // whoever asks on and on gets one at a time
 		return m.commit(c, t, t.after(msg), &c.ledger, nil)
 	}
-	who.Nick, who.State = msg.Nick, contact.Accepted
+	who.Nick, who.State, who.Link = msg.Nick, contact.Accepted, msg.Link
 	nick, err := m.profile.nick()
 	n := t.after(msg)
 	if err == nil {
@@ -370,6 +373,7 @@ func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact,
 	}
 	t.numbers = n
 	c.stored(t)
+	m.tellLink(c.Peer)
 	return true
 }
 
@@ -407,5 +411,6 @@ func (m *messenger) answered(c *conversation, who contact.Contact) {
 	if len(done) > 0 {
 		m.settle(c, done, control.Failed, "the contact said no") // requests are settled without a word
 	}
+	m.tellLink(c.Peer)
 	m.wake(c)
 }

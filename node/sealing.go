@@ -221,7 +221,7 @@ func (s *sealer) seal(c *conversation, items []*outgoing) ([]sealed, error) {
 	for _, item := range items {
 		frame, err := s.one(&message.Message{
 			Kind: item.Kind, Before: s.before, Sequence: s.next, Base: base, ID: item.ID, At: item.At, TTL: item.TTL,
-			Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text,
+			Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text, Link: item.Link,
 		})
 		if err != nil {
 			return nil, err

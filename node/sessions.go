@@ -203,6 +203,7 @@ func (m *messenger) greet(peer hashid.ID, session *ratchet.Session, msg *message
 	}
 	c.unseal()
 	m.wake(c)
+	m.tellLinkAnew(c)
 	if began {
 		m.warnRenewed(c, "%s has begun the conversation anew, as after a profile was restored")
 	}
@@ -234,6 +235,7 @@ func (m *messenger) renew(c *conversation) bool {
 	c.ledger, c.renewed = next, now
 	c.renewals++
 	c.unseal()
+	m.tellLinkAnew(c)
 	if len(c.outbox) == 0 {
 		if err := m.queue(c, []*outgoing{{Kind: message.Renew, ID: message.NewID(), Parts: 1}}, nil); err != nil {
 			m.log.Error("a new session could not be begun", "error", err)

@@ -171,5 +171,6 @@ func (f *nodeFlags) firstRun(ctx context.Context, p *node.Profile) error {
 			return err
 		}
 	}
+	f.mentionPerson(invite)
 	return p.SetNetwork(invite.Network, nil)
 }

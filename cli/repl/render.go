@@ -73,11 +73,13 @@ func Result(result any) string {
 			fmt.Fprintf(&b, "%-36s %s\n", c.Usage, c.Help)
 		}
 	case control.ID:
-		fmt.Fprintf(&b, "hashid  %s\nnode    %s\n", r.Hashid, r.Node)
+		fmt.Fprintf(&b, "hashid  %s\nnode    %s\nlisted  %s\n", r.Hashid, r.Node, listed(r.Listed))
 	case control.Nick:
 		fmt.Fprintf(&b, "You call yourself %q.\n", Clean(r.Nick))
 	case control.Invite:
 		fmt.Fprintln(&b, r.Invite)
+	case control.Listing:
+		b.WriteString(listing(r))
 	case control.Contacts:
 		for _, c := range r.Contacts {
 			fmt.Fprintf(&b, "%-16s %-9s %s\n", Clean(c.Name), c.State, c.Hashid)
@@ -120,6 +122,22 @@ func Result(result any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// listing says who can find this person.
+func listing(l control.Listing) string {
+	if l.Listed {
+		return "You are listed: whoever knows your hashid can find you and ask you.\n"
+	}
+	return "You are not listed: only your contacts, and who has a link that /invite prints from now on, can find you; for two weeks whoever knows your hashid sees that you took your record back.\n"
+}
+
+// listed is the same in a few words.
+func listed(yes bool) string {
+	if yes {
+		return "yes: the hashid is enough to find you"
+	}
+	return "no: only contacts and who has a link of /invite find you"
+}
+
 // settings says what is kept of a conversation.
 func settings(s control.Settings) string {
 	kept := "Nothing is kept of what you and %s say"
@@ -146,7 +164,7 @@ func Status(s control.Status) string {
 	if s.Public {
 		kind = "public"
 	}
-	fmt.Fprintf(&b, "hashid       %s\nnode         %s\n", s.Hashid, s.Node)
+	fmt.Fprintf(&b, "hashid       %s\nnode         %s\nlisted       %s\n", s.Hashid, s.Node, listed(s.Listed))
 	fmt.Fprintf(&b, "network      %s (%s, %d hops)\n", Clean(s.Network), kind, s.Hops)
 	for _, a := range s.Listen {
 		fmt.Fprintf(&b, "listening    %s\n", a)

@@ -44,13 +44,14 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 	case <-ready: // lines that came earlier wait for it
 	case <-ctx.Done():
 	}
-	err = dialogue(ctx, s, term, in == nil)
+	width := func() int { columns, _ := size(out); return columns }
+	err = dialogue(ctx, s, term, width, in == nil)
 	cancel()
 	<-told
 	return err
 }
 
-func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, headless bool) error {
+func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, width func() int, headless bool) error {
 	if headless {
 		<-ctx.Done()
 		return nil
@@ -83,7 +84,12 @@ func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, headless
 		result, err := s.Execute(line)
 		if err != nil {
 			term.Println("error: " + Clean(err.Error()))
-		} else if text := Result(result); text != "" {
+			continue
+		}
+		if invite, ok := result.(control.Invite); ok && term.Interactive() {
+			term.Println(inviteQR(invite.Invite, width()))
+		}
+		if text := Result(result); text != "" {
 			term.Println(text)
 		}
 	}

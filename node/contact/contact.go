@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/safety"
 )
 
@@ -48,7 +49,13 @@ type Contact struct {
 	Last     time.Time    `json:"last,omitzero"`     // when a message last came or was confirmed; zero: never
 	Key      IdentityKey  `json:"key,omitzero"`      // as first met; zero: not met yet
 	Verified Verification `json:"verified,omitzero"` // see VerifiedAs
+
+	Link record.LinkKey `json:"link,omitzero"` // by which the person's key record is found; zero: by the hashid
+	Told record.LinkKey `json:"told,omitzero"` // this person's own, that the contact has confirmed to have
 }
+
+// Locator is what finds the contact's key record.
+func (c Contact) Locator() record.Locator { return record.Locator{Hashid: c.Hashid, Link: c.Link} }
 
 // IdentityKey is a person's X25519 identity key. Its text form is 64 hexadecimal
 // digits.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 )
 
 // MaxRequests is how many strangers' requests may wait for an answer at once.
@@ -31,6 +32,8 @@ type Request struct {
 	Text string    `json:"text"`           // hostile text
 	At   time.Time `json:"at"`             // when it came, by this machine's clock
 	Work uint8     `json:"work,omitempty"` // bits of work that were shown for it; 0: none was asked for
+
+	Link record.LinkKey `json:"link,omitzero"` // by which an answer finds who asks; zero: by the hashid
 }
 
 // asker is a request in the book.
@@ -105,6 +108,13 @@ func (b *Book) Ask(r Request) error {
 	}
 	b.requests[r.From] = newAsker(r)
 	return nil
+}
+
+// Relocate notes by which link key an answer finds somebody who asks; zero: by the hashid.
+func (b *Book) Relocate(from hashid.ID, link record.LinkKey) {
+	if r := b.requests[from]; r != nil {
+		r.Link = link
+	}
 }
 
 // Asking returns the open request from a hashid, or from the nick of just one, in

@@ -1,12 +1,8 @@
 package control
 
 import (
-	"errors"
 	"fmt"
 	"strings"
-
-	"chatnt/discovery/hashid"
-	"chatnt/discovery/network"
 )
 
 // command is one slash command. run gets what follows its name, without the
@@ -25,7 +21,7 @@ func commands() []command {
 		{"help", "", "this list", (*Dialogue).help},
 		{"id", "", "your hashid, and your node's id", (*Dialogue).id},
 		{"nick", "[NAME]", "what you call yourself to others", (*Dialogue).nick},
-		{"invite", "", "an invite to this network, for one person or many", (*Dialogue).invite},
+		{"invite", "[me | network | new]", "a link to you and this network, or to one of them; new makes the links to you that you gave away before worthless", (*Dialogue).invite},
 		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
 		{"accept", "HASHID|NAME [LOCALNAME]", "say yes to a request", (*Dialogue).accept},
 		{"reject", "HASHID|NAME", "say no to a request", (*Dialogue).reject},
@@ -34,7 +30,7 @@ func commands() []command {
 		{"msg", "NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
-		{"set", "[history on|off | ttl TIME|off] [NAME]", "what is kept of a conversation, and for how long: /set ttl 1h", (*Dialogue).set},
+		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h; and whether your hashid is enough to find you", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
@@ -79,47 +75,6 @@ func (s *Dialogue) nick(rest string) (any, error) {
 	}
 	nick, err := s.node.Nick()
 	return Nick{nick}, err
-}
-
-// Invite is the result of /invite.
-type Invite struct {
-	Invite string `json:"invite"`
-}
-
-func (s *Dialogue) invite(string) (any, error) {
-	text, err := s.node.Invite()
-	return Invite{text}, err
-}
-
-func (s *Dialogue) add(rest string) (any, error) {
-	who, rest := word(rest)
-	name, text := word(rest)
-	if who == "" || name == "" {
-		return nil, usage("add")
-	}
-	id, err := s.person(who)
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.node.Add(id, name, text)
-}
-
-// person reads a hashid, or an invite that carries one.
-func (s *Dialogue) person(who string) (hashid.ID, error) {
-	if !strings.HasPrefix(strings.ToLower(who), "chatnt:") {
-		return hashid.Parse(who)
-	}
-	invite, err := network.ParseInvite(who)
-	if err != nil {
-		return hashid.ID{}, err
-	}
-	if invite.Person.IsZero() {
-		return hashid.ID{}, errors.New("this invite names a network, but no person to add")
-	}
-	if invite.Network != nil && invite.Network.ID().String() != s.node.Status().NetworkID {
-		return hashid.ID{}, errors.New("this invite belongs to another network than this node")
-	}
-	return invite.Person, nil
 }
 
 func (s *Dialogue) accept(rest string) (any, error) {

@@ -1,12 +1,14 @@
 package control_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
+	"chatnt/discovery/record"
 	"chatnt/node/control"
 )
 
@@ -26,12 +28,22 @@ func TestDialogue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	link := record.LinkKey(bytes.Repeat([]byte{0x66}, 32)) // the base point of Ed25519
+	link[0] = 0x58
+	linked, err := (&network.Invite{Person: hashid.ID{4}, Link: link}).Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := (&network.Invite{Network: netOnly, Person: hashid.ID{4}, Link: link}).Text()
+	if err != nil {
+		t.Fatal(err)
+	}
 	sent := `{"id":"07` + strings.Repeat("0", 30) + `","state":"queued"}`
 	f := newFake()
 	s := control.NewDialogue(f)
 	for _, step := range []struct{ line, did, result, fails string }{
-		{line: "/id", result: `{"hashid":"me","node":"here"}`},
-		{line: "/id ", result: `{"hashid":"me","node":"here"}`},
+		{line: "/id", result: `{"hashid":"me","node":"here","listed":true}`},
+		{line: "/id ", result: `{"hashid":"me","node":"here","listed":true}`},
 		{line: "/id x", fails: "/id takes no arguments"},
 		{line: "/", fails: "there is no command /:"},
 		{line: "/ id", fails: "there is no command"},
@@ -40,7 +52,18 @@ func TestDialogue(t *testing.T) {
 		{line: "/nick", result: `{"nick":""}`},
 		{line: "/nick  ada l ", did: `nick "ada l"`, result: `{"nick":"ada l"}`},
 		{line: "/nick bad", did: `nick "bad"`, fails: "a bad nick"},
-		{line: "/invite", result: `{"invite":"chatnt:invite"}`},
+		{line: "/invite", result: `{"invite":"chatnt:both"}`},
+		{line: "/invite me", result: `{"invite":"chatnt:me"}`},
+		{line: "/invite network", result: `{"invite":"chatnt:network"}`},
+		{line: "/invite new", did: "new link", result: `{"invite":"chatnt:both"}`},
+		{line: "/invite you", fails: "/invite [me | network | new]"},
+		{line: "/invite me new", fails: "/invite [me | network | new]"},
+		{line: "/set listed", result: `{"listed":true}`},
+		{line: "/set listed off", did: "listed false", result: `{"listed":false}`},
+		{line: "/set listed", result: `{"listed":false}`},
+		{line: "/set listed on", did: "listed true", result: `{"listed":true}`},
+		{line: "/set listed perhaps", fails: "listed [on|off]"},
+		{line: "/set listed off bob", fails: "listed [on|off]"},
 		{line: "/add", fails: "/add HASHID|INVITE NAME [TEXT]"},
 		{line: "/add " + carol, fails: "/add HASHID|INVITE NAME [TEXT]"},
 		{line: "/add carol carol", fails: "56 letters"},
@@ -50,6 +73,9 @@ func TestDialogue(t *testing.T) {
 		{line: "/add " + invite + " dan", did: `add 4 "dan" ""`, result: "null"},
 		{line: "/add " + strings.ToUpper(invite) + " dan", did: `add 4 "dan" ""`, result: "null"},
 		{line: "/add " + toNetwork + " dan", fails: "names a network, but no person"},
+		{line: "/add " + linked + " dan", did: `add 4 by a link key "dan" ""`, result: "null"},
+		{line: "/add " + elsewhere + " dan", fails: "this invite belongs to another network than this node"},
+		{line: "/add " + linked[:len(linked)-2] + " dan", fails: network.ErrChecksum.Error()},
 		{line: "/add chatnt:x dan", fails: "typing error"},
 		{line: "/accept", fails: "/accept HASHID|NAME [LOCALNAME]"},
 		{line: "/accept a b c", fails: "/accept HASHID|NAME [LOCALNAME]"},

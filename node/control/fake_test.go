@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/message"
 )
@@ -25,6 +26,8 @@ type fakeNode struct {
 	mu   sync.Mutex
 	did  []string // guarded by mu
 	nick string   // guarded by mu
+
+	unlisted bool // guarded by mu
 }
 
 func newFake(events ...control.Event) *fakeNode {
@@ -63,7 +66,11 @@ func (f *fakeNode) Next(ctx context.Context) (control.Event, error) {
 	}
 }
 
-func (f *fakeNode) ID() control.ID { return control.ID{Hashid: "me", Node: "here"} }
+func (f *fakeNode) ID() control.ID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return control.ID{Hashid: "me", Node: "here", Listed: !f.unlisted}
+}
 
 func (f *fakeNode) Nick() (string, error) {
 	f.mu.Lock()
@@ -82,10 +89,31 @@ func (f *fakeNode) SetNick(nick string) error {
 	return nil
 }
 
-func (f *fakeNode) Invite() (string, error) { return "chatnt:invite", nil }
+func (f *fakeNode) Invite() (string, error) { return "chatnt:network", nil }
 
-func (f *fakeNode) Add(id hashid.ID, name, text string) error {
-	f.note("add %x %q %q", id[0], name, text)
+func (f *fakeNode) InviteMe(withNetwork bool) (string, error) {
+	if withNetwork {
+		return "chatnt:both", nil
+	}
+	return "chatnt:me", nil
+}
+
+func (f *fakeNode) NewLink() error { f.note("new link"); return nil }
+
+func (f *fakeNode) SetListed(listed bool) error {
+	f.note("listed %v", listed)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unlisted = !listed
+	return nil
+}
+
+func (f *fakeNode) Add(who record.Locator, name, text string) error {
+	by := ""
+	if !who.Link.IsZero() {
+		by = " by a link key"
+	}
+	f.note("add %x%s %q %q", who.Hashid[0], by, name, text)
 	return nil
 }
 

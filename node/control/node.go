@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/message"
 )
 
@@ -16,9 +16,12 @@ type Node interface {
 	ID() ID
 	Nick() (string, error)
 	SetNick(nick string) error
+	SetListed(listed bool) error
 	Invite() (string, error)
+	InviteMe(withNetwork bool) (string, error)
+	NewLink() error
 
-	Add(id hashid.ID, name, text string) error
+	Add(who record.Locator, name, text string) error
 	Accept(name, localName string) error
 	Reject(name string) error
 	Contacts() []Contact
@@ -39,6 +42,7 @@ type Node interface {
 type ID struct {
 	Hashid string `json:"hashid"`
 	Node   string `json:"node"`
+	Listed bool   `json:"listed"` // whoever knows the hashid finds the person
 }
 
 // Contact is one contact.
@@ -92,6 +96,7 @@ type Peers struct {
 type Status struct {
 	Hashid      string   `json:"hashid"`
 	Node        string   `json:"node"`
+	Listed      bool     `json:"listed"` // as in ID
 	Network     string   `json:"network"`
 	NetworkID   string   `json:"network_id"`
 	Public      bool     `json:"public"`

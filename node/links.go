@@ -1,0 +1,136 @@
+package node
+
+import (
+	"cmp"
+	"slices"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/node/contact"
+	"chatnt/node/message"
+	"chatnt/node/vault"
+)
+
+// How contacts follow somebody who is not listed any more, or has given up a link key. Whoever
+// has a link key tells it to each contact inside the session, in a message that is repeated like
+// any until it is confirmed. Only then does the contact count as told. Should that take longer
+// than messages are kept, it is told again at the next start, or as soon as a text comes from it.
+// Requests carry the link key themselves: who is asked may not be able to find the asker otherwise,
+// and is no contact before it has.
+
+// tellLinks tells the link key to all contacts who have not confirmed it.
+func (m *messenger) tellLinks() {
+	m.mu.Lock()
+	contacts := m.book.Contacts()
+	m.mu.Unlock()
+	for _, who := range contacts { // there may be thousands: others go on in between
+		m.mu.Lock()
+		m.tellLink(who.Hashid)
+		m.mu.Unlock()
+	}
+}
+
+// tellLink tells the link key to a contact who has not confirmed it; one who was asked to
+// become one and has not answered is asked anew with it. Called with mu held.
+func (m *messenger) tellLink(peer hashid.ID) {
+	who, _ := m.book.Contact(peer)
+	link := m.profile.listing.now().linkKey()
+	if link.IsZero() || who.Told == link {
+		return
+	}
+	c := m.conversation(peer)
+	var err error
+	switch who.State {
+	case contact.Accepted:
+		underway := func(item *outgoing) bool { return item.Kind == message.Link && item.Link == link }
+		if slices.ContainsFunc(c.outbox, underway) {
+			return
+		}
+		// One of before stays: to leave out what was sealed would change the numbers of all behind it.
+		err = m.queue(c, []*outgoing{{Kind: message.Link, ID: message.NewID(), Parts: 1, Link: link}}, nil)
+	case contact.Requested:
+		err = m.askAnew(c, link)
+	}
+	if err != nil {
+		m.log.Error("a contact could not be told where to find this person and is told after the next start", "error", err)
+	}
+}
+
+// askAnew replaces a request that is under way by one that carries a link key. Called with mu held.
+func (m *messenger) askAnew(c *conversation, link record.LinkKey) error {
+	old := requests(c)
+	if len(old) == 0 || old[0].Link == link {
+		return nil // it was given up, or says so already
+	}
+	again := &outgoing{
+		Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: old[0].Nick, Text: old[0].Text, Link: link, Place: old[0].Place,
+	}
+	err := m.queue(c, []*outgoing{again}, func(tx *vault.Tx, _ *ledger) error { return c.deleteOutgoing(tx, old) })
+	if err != nil {
+		return err
+	}
+	c.drop(old)
+	slices.SortStableFunc(c.outbox, func(x, y *outgoing) int { return cmp.Compare(x.Place, y.Place) })
+	return nil
+}
+
+// tellLinkAnew is for a conversation that goes on in a new session: one of the two may be back at an older
+// copy of its profile, of before the link key was told. Called with mu held.
+func (m *messenger) tellLinkAnew(c *conversation) {
+	if who, known := m.book.Contact(c.Peer); known && !who.Told.IsZero() {
+		m.toldLink(c, record.LinkKey{})
+		m.tellLink(c.Peer)
+	}
+}
+
+// toldLink notes that a contact has confirmed a link key, or that nothing is known of it. What
+// cannot be stored is told once more. Called with mu held.
+func (m *messenger) toldLink(c *conversation, link record.LinkKey) {
+	who, known := m.book.Contact(c.Peer)
+	if !known {
+		return
+	}
+	who.Told = link
+	if m.update("that a contact knows where to find this person could not be stored", func(tx *vault.Tx) error { return storeContact(tx, who) }) {
+		m.book.Put(who)
+	}
+}
+
+// takeLink takes in where a contact's key record is to be found from now on. Called with mu held.
+func (m *messenger) takeLink(c *conversation, t *talk, msg *message.Message) bool {
+	who, _ := m.book.Contact(c.Peer)
+	who.Link = msg.Link
+	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
+		return false
+	}
+	who, _ = m.book.Contact(c.Peer) // with what else the message has changed
+	who.Link = msg.Link
+	m.book.Put(who)
+	m.wake(c)
+	return true
+}
+
+// takeRepeat takes in the request of somebody whose first still waits for an answer. It is no
+// news, but says where the answer goes. Called with mu held.
+func (m *messenger) takeRepeat(c *conversation, t *talk, asking contact.Request, msg *message.Message) bool {
+	if msg.Link == asking.Link {
+		return m.commit(c, t, t.after(msg), &c.ledger, nil)
+	}
+	asking.Link = msg.Link
+	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
+		return false
+	}
+	m.book.Relocate(asking.From, asking.Link)
+	return true
+}
+
+// relocate takes over where a contact's key record is to be found, from an invite. Called with mu held.
+func (m *messenger) relocate(who contact.Contact, link record.LinkKey) error {
+	who.Link = link
+	if err := m.profile.vault.Update(func(tx *vault.Tx) error { return storeContact(tx, who) }); err != nil {
+		return err
+	}
+	m.book.Put(who)
+	m.wake(m.conversation(who.Hashid))
+	return nil
+}

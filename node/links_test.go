@@ -1,0 +1,326 @@
+package node
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chatnt/discovery"
+	"chatnt/discovery/record"
+	"chatnt/node/contact"
+	"chatnt/node/message"
+)
+
+// unlist has a side not listed any more, or its link given up, and its contacts told.
+func (s *side) unlist() record.LinkKey {
+	s.t.Helper()
+	now := time.Now()
+	_, err := s.m.profile.listing.change(s.m.profile.vault, func(l listing) (listing, error) {
+		if l.listed {
+			return l.with(false, now)
+		}
+		return l.relink(now)
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.m.tellLinks()
+	return s.link()
+}
+
+func (s *side) link() record.LinkKey { return s.m.profile.listing.now().linkKey() }
+
+// follows checks that a side finds its peer where that is, and that the peer knows so.
+func (s *side) follows() {
+	s.t.Helper()
+	there, _ := s.m.book.Contact(s.peer.m.profile.Hashid())
+	back, _ := s.peer.m.book.Contact(s.m.profile.Hashid())
+	if want := s.peer.link(); there.Link != want || back.Told != want || want.IsZero() {
+		s.t.Errorf("%s looks for %s by %.8x, as %s was told by %.8x, and it is %.8x", s.name, s.peer.name, there.Link, s.peer.name, back.Told, want)
+	}
+}
+
+// Contacts follow somebody who is not listed any more, through losses, crashes, full disks, older
+// copies put in place, and links that are given up one after the other. Nothing of it is shown.
+func TestPairFollows(t *testing.T) {
+	for seed := range seeds(10, 300) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPair(t, seed)
+			w := weather{lose: 150, replay: 30, restart: 10, fail: 50, late: true}
+			if seed%2 > 0 {
+				w.copy, w.rollBack = 20, 10
+			}
+			for step := range 400 {
+				if s := p.sides()[step/50%2]; step%50 == 10 && s.until == 0 {
+					s.unlist()
+				}
+				p.step(w)
+			}
+			for _, s := range p.sides() { // a vault may have failed as a link was told: the next start does it
+				s.restart()
+				if s.link().IsZero() { // in an older copy
+					s.unlist()
+				}
+				s.m.tellLinks()
+			}
+			p.settle()
+			p.heal()
+			for _, s := range p.sides() {
+				s.follows()
+				if n := len(s.conversation().outbox); n > 0 {
+					t.Errorf("%s has %d messages left", s.name, n)
+				}
+			}
+			p.verify()
+			if t.Failed() {
+				t.Log(seed, p)
+			}
+		})
+	}
+}
+
+// A contact who is away for longer than messages are kept is told when it writes again, or at the
+// next start.
+func TestContactWhoIsAway(t *testing.T) {
+	for name, back := range map[string]func(p *pair){
+		"writes":  func(p *pair) { p.texts++; p.bob.say(p.texts) },
+		"restart": func(p *pair) { p.alice.restart(); p.alice.m.tellLinks() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t, 1)
+				p.texts++
+				p.alice.say(p.texts)
+				p.settle()
+				p.alice.unlist()
+				p.wire.flying = nil
+				time.Sleep(giveUpAfter + time.Minute)
+				if p.alice.m.giveUp(p.alice.conversation(), time.Now()); len(p.alice.conversation().outbox) != 0 {
+					t.Fatal("the message was not given up")
+				}
+				back(p)
+				p.settle()
+				p.bob.follows()
+			})
+		})
+	}
+}
+
+// Who is not listed can ask somebody, and is answered: the request says where. Nobody finds out
+// before it asks.
+func TestUnlistedAsks(t *testing.T) {
+	for name, answer := range map[string]func(s *side) error{
+		"accepted": func(s *side) error { return s.m.accept(s.peer.m.profile.Hashid().String(), "alice") },
+		"added":    func(s *side) error { return s.m.add(s.peer.m.profile.Hashid(), "alice", "") },
+		"rejected": func(s *side) error { return s.m.reject(s.peer.m.profile.Hashid().String()) },
+	} {
+		for _, moves := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				a, b := twoProfiles(t)
+				p := strangersOf(t, 1, a, b)
+				p.alice.unlist()
+				if err := p.alice.m.add(b.Hashid(), "bob", "it is me"); err != nil {
+					t.Fatal(err)
+				}
+				p.exchange(false)
+				asking, ok := p.bob.m.book.Request(a.Hashid())
+				if !ok || asking.Link != p.alice.link() || asking.Text != "it is me" {
+					t.Fatalf("%s: the request is %+v", name, asking)
+				}
+				if moves { // while bob thinks about it
+					p.alice.unlist()
+					p.sleep(repeatAsk)
+					p.exchange(false)
+					if again, _ := p.bob.m.book.Request(a.Hashid()); again.Link != p.alice.link() || again.Text != asking.Text || again.At != asking.At {
+						t.Errorf("%s: the request is %+v then", name, again)
+					}
+				}
+				p.bob.restart()
+				if err := answer(p.bob); err != nil {
+					t.Fatal(err)
+				}
+				if who, _ := p.bob.m.book.Contact(a.Hashid()); who.Link != p.alice.link() {
+					t.Errorf("%s: the answer goes by %.8x", name, who.Link)
+				}
+				p.settle()
+				who, _ := p.alice.m.book.Contact(b.Hashid())
+				if name == "rejected" {
+					if who.State != contact.Rejected || !who.Told.IsZero() {
+						t.Errorf("%+v", who)
+					}
+					return
+				}
+				p.bob.follows()
+				if who.State != contact.Accepted || len(p.alice.conversation().outbox) != 0 {
+					t.Errorf("%s: %+v, and %d messages wait", name, who, len(p.alice.conversation().outbox))
+				}
+			})
+		}
+	}
+}
+
+// Who is asked while it is not listed tells where it is to be found only once it has said yes.
+func TestOnlyContactsAreTold(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	deliver(t, m, bob(), ask("Bobby", "it is me"))
+	deliver(t, m, someone(3), ask("Eve", "me too"))
+	if err := m.profile.SetListed(false, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	m.tellLinks()
+	if got := outbox(m); got != "" {
+		t.Errorf("a stranger is told %s", got)
+	}
+	if err := m.reject(someone(3).hashid().String()); err != nil {
+		t.Fatal(err)
+	}
+	m.tellLinks()
+	if err := m.accept("Bobby", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := outbox(m), "1:3 2:7"; got != want {
+		t.Errorf("a contact is told %s, want %s", got, want)
+	}
+	for _, item := range m.conversation(someone(3).hashid()).outbox {
+		if item.Kind != message.Reject {
+			t.Errorf("who was rejected is told %+v", item)
+		}
+	}
+	m.tellLinks()
+	if got, want := outbox(m), "1:3 2:7"; got != want {
+		t.Errorf("told twice: %s", got)
+	}
+}
+
+// A link key from a stranger is no message of its own, and one of a contact is nothing to read.
+func TestLinksAreTakenFromContactsOnly(t *testing.T) {
+	link := record.LinkKey(seeded(9)[32:])
+	says := func(sequence uint64) *message.Message {
+		msg := say(message.Link, sequence)
+		msg.Link = link
+		return msg
+	}
+	m := messengerOf(t, testProfile(t))
+	deliver(t, m, bob(), says(1))
+	if len(m.conversations) != 0 {
+		t.Error("a stranger's link key is taken in")
+	}
+	deliver(t, m, bob(), ask("Bobby", ""))
+	transcript(m)
+	deliver(t, m, bob(), says(2))
+	if asking, _ := m.book.Request(bob().hashid()); !asking.Link.IsZero() || received(m) != 1 {
+		t.Error("the link key of somebody who asks is taken in before the answer")
+	}
+
+	m = friends(t)
+	deliver(t, m, bob(), says(1))
+	expectTold(t, m)
+	if r := receipt(m); r != 1 {
+		t.Errorf("the receipt is up to %d", r)
+	}
+	for _, m := range []*messenger{m, messengerOf(t, m.profile)} {
+		if who, _ := m.book.Contact(bob().hashid()); who.Link != link || who.Name != "bob" {
+			t.Errorf("the contact is %+v", who)
+		}
+	}
+}
+
+// Contacts are looked up by their link keys, at once when one comes.
+func TestContactsAreLookedUpByLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		asked := make(chan record.Locator, 1000)
+		m.people.find = func(_ context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
+			asked <- who
+			return nil, nil, discovery.ErrNoKeyRecord
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.run(ctx) }()
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		link := record.LinkKey(seeded(9)[32:])
+		for len(asked) > 0 {
+			<-asked
+		}
+		if err := m.ask(record.Locator{Hashid: bob().hashid(), Link: link}, "bob", ""); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case who := <-asked:
+			if want := (record.Locator{Hashid: bob().hashid(), Link: link}); who != want {
+				t.Errorf("%v is looked up, not %v", who, want)
+			}
+		case <-time.After(holdWait):
+			t.Errorf("within %v of the new link, nobody was looked up", holdWait)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+func TestAskingByLink(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	first, second := record.LinkKey(seeded(8)[32:]), record.LinkKey(seeded(9)[32:])
+	at := func(link record.LinkKey) record.Locator { return record.Locator{Hashid: bob().hashid(), Link: link} }
+	kept := func() record.LinkKey {
+		t.Helper()
+		who, _ := messengerOf(t, m.profile).book.Contact(bob().hashid())
+		if now, _ := m.book.Contact(bob().hashid()); now.Link != who.Link {
+			t.Errorf("%.8x is stored, not %.8x", who.Link, now.Link)
+		}
+		return who.Link
+	}
+	if err := m.ask(at(first), "bob", "hi"); err != nil || kept() != first {
+		t.Errorf("%.8x: %v", kept(), err)
+	}
+	if err := m.ask(at(first), "bob", "hi"); err == nil || !strings.Contains(err.Error(), `"bob" already`) {
+		t.Errorf("the same again: %v", err)
+	}
+	if err := m.ask(at(record.LinkKey{}), "bob", "hi"); err == nil || kept() != first {
+		t.Errorf("the hashid alone: %.8x, %v", kept(), err)
+	}
+	if err := m.ask(at(second), "robert", "hi"); err == nil || kept() != first {
+		t.Errorf("a new link under another name: %.8x, %v", kept(), err)
+	}
+	if err := m.ask(at(second), "bob", "hi"); err != nil || kept() != second {
+		t.Errorf("a new link: %.8x, %v", kept(), err)
+	}
+	if got, want := outbox(m), "1:2"; got != want {
+		t.Errorf("the outbox is %s, want %s", got, want)
+	}
+	deliver(t, m, bob(), say(message.Reject, 1))
+	if err := m.ask(at(record.LinkKey{}), "bob", "please"); err != nil || kept() != second {
+		t.Errorf("asked again after a no: %.8x, %v", kept(), err)
+	}
+	good := m.profile.vault
+	m.profile.vault = closedVault()
+	err := m.ask(at(first), "bob", "")
+	m.profile.vault = good
+	if err == nil || kept() != second {
+		t.Errorf("what could not be stored: %.8x, %v", kept(), err)
+	}
+}
+
+// What a message waits for, as the person is told.
+func TestNotFound(t *testing.T) {
+	link := record.LinkKey(seeded(9)[32:])
+	for _, tt := range []struct {
+		to   contact.Contact
+		err  error
+		want string
+	}{
+		{contact.Contact{State: contact.Accepted}, discovery.ErrNoKeyRecord, "the recipient's key record is not to be found yet"},
+		{contact.Contact{State: contact.Requested}, discovery.ErrNoKeyRecord, "the recipient's key record is not to be found yet: who is not listed is found with an invite only"},
+		{contact.Contact{State: contact.Requested, Link: link}, discovery.ErrNoKeyRecord, "the recipient's key record is not to be found yet"},
+		{contact.Contact{State: contact.Requested}, record.ErrWithdrawn, "this person is not to be found this way any more: ask for a new invite"},
+	} {
+		if got := notFound(tt.to, tt.err); got != tt.want {
+			t.Errorf("%+v, %v: %s", tt.to, tt.err, got)
+		}
+	}
+}
