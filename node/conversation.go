@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/node/contact"
 	"chatnt/node/message"
 	"chatnt/node/vault"
 )
@@ -36,6 +37,9 @@ type conversation struct {
 	running bool          // a sender goroutine works
 	end     uint64        // sequence of the recipient's node's descriptor, as last seen
 	kick    chan struct{} // capacity 1: look again
+
+	warned  contact.IdentityKey // the key that the person was last warned of
+	doubted bool                // the last key record that was found has another key than the contact
 
 	renewed  time.Time // by this side, the last time
 	renewals int       // since something was acknowledged

@@ -24,8 +24,8 @@ const (
 // kept one cannot have it taken in again once its session is gone. They are forgotten when
 // no prekey is left that opens them. messenger.mu guards them.
 //
-// Each is stored under the id in hexadecimal, as the hashid (32 bytes) and when to
-// forget it (8, unix seconds).
+// Each is stored under the id in hexadecimal, as the hashid (32 bytes; zeros once the person
+// was removed) and when to forget it (8, unix seconds).
 type hellos map[ratchet.ID]hello
 
 type hello struct {

@@ -201,7 +201,7 @@ func (m *messenger) configure(name string, change func(*vault.Tx, *ledger) error
 		return control.Settings{}, fmt.Errorf("the setting could not be stored: %w", err)
 	}
 	c.ledger = next
-	return control.Settings{Name: who.Name, History: next.History, TTL: int(next.TTL / time.Second)}, nil
+	return control.Settings{Name: who.Name, Tag: m.book.Tag(who.Hashid), History: next.History, TTL: int(next.TTL / time.Second)}, nil
 }
 
 // History returns the last texts, up to limit, that were kept of the conversation with a
@@ -218,7 +218,7 @@ func (m *messenger) history(name string, limit int) ([]control.Said, error) {
 		return nil, err
 	}
 	var list []control.Said
-	now, count := m.now(), m.conversation(who.Hashid).Said
+	now, count, tag := m.now(), m.conversation(who.Hashid).Said, m.book.Tag(who.Hashid)
 	err = m.profile.vault.View(func(tx *vault.Tx) error {
 		for number := count; number > 0 && len(list) < limit && count-number < historyKept; number-- {
 			s, err := load[said](tx, bucketHistory(who.Hashid), historyKey(number-1))
@@ -228,7 +228,7 @@ func (m *messenger) history(name string, limit int) ([]control.Said, error) {
 			if err != nil {
 				return err
 			}
-			list = append(list, control.Said{ID: s.ID.String(), Own: s.Own, Name: who.Name, Text: s.Text, At: s.At})
+			list = append(list, control.Said{ID: s.ID.String(), Own: s.Own, Name: who.Name, Tag: tag, Text: s.Text, At: s.At})
 		}
 		return nil
 	})

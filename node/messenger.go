@@ -26,6 +26,7 @@ import (
 const maxUnacknowledged = 1000
 
 var (
+	errOwn         = errors.New("this hashid is your own")
 	errNotAccepted = errors.New("this contact has said no: /add asks again")
 	errOutboxFull  = fmt.Errorf("%d messages wait for this contact already: nothing more is taken until some are delivered", maxUnacknowledged)
 )
@@ -60,6 +61,7 @@ type messenger struct {
 	unshown       []unshown                   // guarded by mu: left from the last run, until run tells it
 	lastUnshown   uint64                      // guarded by mu: number of the last text in bucketUnshown
 	failure       string                      // guarded by mu: of the last change of the vault, as logged; "" if it succeeded
+	endings       []control.StatusChanged     // guarded by mu: of the texts that were last delivered or given up
 }
 
 // maxInbox is how many sealed frames may wait to be opened.
@@ -252,6 +254,21 @@ func store(tx *vault.Tx, bucket, key string, value any) error {
 
 // send queues a text to a contact and returns its id once it is stored.
 func (m *messenger) send(name, text string) (message.ID, error) {
+	return m.sendIf(name, text, func(contact.Contact) error { return nil })
+}
+
+// sendVerified does the same for a contact that is verified, and for no other.
+func (m *messenger) sendVerified(name, text string) (message.ID, error) {
+	return m.sendIf(name, text, func(to contact.Contact) error {
+		if !m.verified(to) {
+			return fmt.Errorf("%s: %w", m.called(to.Hashid), contact.ErrUnverified)
+		}
+		return nil
+	})
+}
+
+// sendIf queues a text unless check, which is called with mu held, says why not.
+func (m *messenger) sendIf(name, text string, check func(contact.Contact) error) (message.ID, error) {
 	parts, err := message.Split(text)
 	if err != nil {
 		return message.ID{}, err
@@ -262,8 +279,16 @@ func (m *messenger) send(name, text string) (message.ID, error) {
 	if err != nil {
 		return message.ID{}, err
 	}
-	if to.State == contact.Rejected {
+	switch {
+	case to.State == contact.Rejected:
 		return message.ID{}, errNotAccepted
+	case to.State == contact.Blocked:
+		return message.ID{}, errBlocked
+	case !to.Offered.IsZero():
+		return message.ID{}, fmt.Errorf("%s: %w", m.called(to.Hashid), contact.ErrKeyChanged)
+	}
+	if err := check(to); err != nil {
+		return message.ID{}, err
 	}
 	c := m.conversation(to.Hashid)
 	if len(c.outbox)+len(parts) > maxUnacknowledged {
@@ -295,7 +320,7 @@ func (m *messenger) waitsFor(to contact.Contact) string {
 // add makes a person a contact: it asks, or accepts if the person asked first.
 func (m *messenger) add(id hashid.ID, name, text string) error {
 	if id == m.profile.Hashid() {
-		return errors.New("this hashid is your own")
+		return errOwn
 	}
 	if len(text) > message.MaxRequestText || !utf8.ValidString(text) {
 		return fmt.Errorf("what a request says is UTF-8 of at most %d bytes", message.MaxRequestText)
@@ -305,7 +330,11 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 	if err := m.book.CheckName(name, id); err != nil {
 		return err
 	}
-	if known, ok := m.book.Contact(id); ok && known.State != contact.Rejected && !m.unasked(known) {
+	known, ok := m.book.Contact(id)
+	switch {
+	case known.State == contact.Blocked:
+		return errBlocked
+	case ok && known.State != contact.Rejected && !m.unasked(known):
 		return fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
 	}
 	if asking, ok := m.book.Request(id); ok {
@@ -316,7 +345,8 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 		return err
 	}
 	ask := &outgoing{Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text)}
-	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested}, ask, nil)
+	known.Hashid, known.Name, known.State, known.Ours = id, name, contact.Requested, false // its keys stay
+	return m.become(known, ask, nil)
 }
 
 // unasked reports whether a request to a contact is neither answered nor under
@@ -350,6 +380,8 @@ func (m *messenger) asking(name string) (contact.Request, error) {
 	switch {
 	case err == nil || unknown != nil:
 		return asking, err
+	case known.State == contact.Blocked:
+		return asking, errBlocked
 	case known.State == contact.Rejected && known.Ours:
 		return asking, errors.New("you have said no to this person: /add HASHID NAME asks them now")
 	}
@@ -377,7 +409,10 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 		}
 	}
 	reply := &outgoing{Kind: kind, ID: message.NewID(), Parts: 1, Nick: nick}
-	who := contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected}
+	who := contact.Contact{
+		Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected,
+		Last: asking.At, Identity: asking.Identity, Key: asking.Key,
+	}
 	if err := m.become(who, reply, nil); err != nil {
 		return err
 	}
@@ -394,6 +429,9 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 // transaction with what also does. Called with mu held.
 func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault.Tx) error) error {
 	who.Since = m.now()
+	if name, err := contact.Normal(who.Name); err == nil { // else it is a hashid, or was stored when more was allowed
+		who.Name = name
+	}
 	c := m.conversation(who.Hashid)
 	over, renamed := requests(c), m.book.Yield(who.Name, who.Hashid)
 	if len(over) > 0 { // before the texts that wait for the answer: the other side takes none until it has this one
@@ -426,7 +464,7 @@ func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault
 	before, known := m.book.Contact(who.Hashid)
 	m.book.Put(who)
 	if !known || before.State != who.State {
-		m.feed.emit(control.ContactChanged{Hashid: who.Hashid.String(), Local: who.Name, State: string(who.State)})
+		m.tellContact(who, who.State)
 	}
 	return nil
 }

@@ -238,9 +238,12 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // sendAll makes one attempt for each message and for the receipts. It returns
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
-	to, err := m.people.record(ctx, c.with, m.suspect(due))
+	to, err := m.people.record(ctx, c.with, m.suspect(c, due))
 	if err != nil {
 		return m.hold(c, due, receipts, "the recipient's key record is not to be found yet")
+	}
+	if m.otherKey(c, to) {
+		return max(repeatLast, m.hold(c, due, receipts, reasonKey))
 	}
 	paths := make([]*overlay.Path, len(due)+len(receipts))
 	for i := range paths {
@@ -279,11 +282,11 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	return next
 }
 
-// suspect tells whether the recipient's record may be out of date.
-func (m *messenger) suspect(due []*outgoing) bool {
+// suspect tells whether the recipient's record may be out of date, or another's.
+func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.ContainsFunc(due, func(item *outgoing) bool {
+	return c.doubted || slices.ContainsFunc(due, func(item *outgoing) bool {
 		return item.attempts > 0 && item.attempts%refreshAfter == 0
 	})
 }
@@ -439,9 +442,15 @@ func whole(outbox []*outgoing, of *outgoing) bool {
 // settle takes messages out of the outbox and tells how they ended. It reports whether
 // that could be stored. Called with mu held.
 func (m *messenger) settle(c *conversation, items []*outgoing, state, reason string) bool {
+	now := m.now()
 	err := m.profile.vault.Update(func(tx *vault.Tx) error {
 		if t := c.current(); t != nil { // who takes the vault is not to find keys that are past
 			if err := c.putTalk(tx, t, t.numbers); err != nil {
+				return err
+			}
+		}
+		if state == control.Delivered {
+			if err := m.storeLast(tx, c.Peer, now); err != nil {
 				return err
 			}
 		}
@@ -450,6 +459,9 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 	if err != nil {
 		m.log.Error("the outbox could not be stored", "error", err)
 		return false // they are repeated, and acknowledged again
+	}
+	if state == control.Delivered {
+		m.last(c.Peer, now)
 	}
 	if t := c.current(); t != nil {
 		c.stored(t)
@@ -460,10 +472,28 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 			if state == control.Delivered && !item.Told { // the receipt was faster than the node's answer
 				m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
 			}
-			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: state, Reason: reason})
+			m.ended(item, state, reason)
 		}
 	}
 	return true
+}
+
+// storeLast stores when something was last exchanged with a contact, beside what it was; last is for when
+// that is done. Called with mu held.
+func (m *messenger) storeLast(tx *vault.Tx, peer hashid.ID, at time.Time) error {
+	who, ok := m.book.Contact(peer)
+	if !ok {
+		return nil
+	}
+	who.Last = at
+	return store(tx, bucketContacts, peer.String(), who)
+}
+
+func (m *messenger) last(peer hashid.ID, at time.Time) {
+	if who, ok := m.book.Contact(peer); ok {
+		who.Last = at
+		m.book.Put(who)
+	}
 }
 
 // deleteOutgoing deletes messages from the vault, and the frames of all if those that are left

@@ -162,8 +162,8 @@ func (m *messenger) acknowledge(c *conversation, t *talk, kind message.Kind) {
 // is not taken in is not acknowledged, and comes again. Called with mu held.
 func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) bool {
 	who, known := m.book.Contact(c.Peer)
-	if who.State == contact.Rejected && who.Ours {
-		return false // silence
+	if who.Silent() {
+		return false
 	}
 	switch msg.Kind {
 	case message.Text:
@@ -225,6 +225,9 @@ func (m *messenger) putTalk(tx *vault.Tx, c *conversation, t *talk, n numbers) e
 		if err := m.hellos.put(tx, t.session.ID(), c.Peer, m.now()); err != nil {
 			return err
 		}
+		if err := storeKeys(tx, c.Peer, t.keys); err != nil {
+			return err
+		}
 	}
 	return c.putTalk(tx, t, n)
 }
@@ -273,7 +276,7 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) boo
 		Number: m.lastUnshown + 1, From: c.Peer, ID: msg.ID, At: msg.At,
 		Text: strings.ToValidUTF8(string(text), "\ufffd"),
 	}
-	with, next := *c.seen, c.ledger
+	with, next, now := *c.seen, c.ledger, m.now()
 	with.add(msg.ID, next.Seen)
 	next.Seen++
 	stored := m.commit(c, t, n, &next, func(tx *vault.Tx) error {
@@ -281,7 +284,10 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) boo
 			return err
 		}
 		theirs := said{ID: news.ID, Text: news.Text, At: news.At}
-		if err := next.keep(tx, theirs, lifetime(next.TTL, msg.TTL), m.now()); err != nil {
+		if err := next.keep(tx, theirs, lifetime(next.TTL, msg.TTL), now); err != nil {
+			return err
+		}
+		if err := m.storeLast(tx, c.Peer, now); err != nil {
 			return err
 		}
 		if err := c.forgetCopies(tx, t, msg.ID); err != nil {
@@ -292,6 +298,7 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) boo
 	if !stored {
 		return false
 	}
+	m.last(c.Peer, now)
 	c.copiesForgotten(t, msg.ID)
 	nudge(m.aged)
 	*c.seen, m.lastUnshown = with, news.Number
@@ -334,19 +341,37 @@ func (m *messenger) takeRequest(c *conversation, t *talk, who contact.Contact, k
 	if _, open := m.book.Request(c.Peer); open { // told once
 		return m.commit(c, t, t.after(msg), &c.ledger, nil)
 	}
-	if len(m.book.Requests()) >= contact.MaxRequests {
-		m.log.Debug("a request was left out: too many wait for an answer already")
+	return m.takeStranger(c, t, msg, contact.Request{
+		From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now(), Identity: t.keys.Identity, Key: t.keys.Agreement,
+	})
+}
+
+// takeStranger takes in a stranger's request, if need be in place of one that has shown less work.
+func (m *messenger) takeStranger(c *conversation, t *talk, msg *message.Message, asking contact.Request) bool {
+	least, displaced, err := m.book.Room(asking)
+	if err != nil {
+		m.log.Debug("a request was left out", "cause", err)
 		return false
 	}
-	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now()}
-	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
+	stored := m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error {
+		if displaced {
+			if err := m.displace(tx, least.From); err != nil {
+				return err
+			}
+		}
+		return store(tx, bucketRequests, c.Peer.String(), asking)
+	})
+	if !stored {
 		return false
 	}
 	if err := m.book.Ask(asking); err != nil {
 		m.log.Error("a request was stored and is not shown before the next start", "error", err)
 	}
+	if displaced {
+		m.displaced(least.From)
+	}
 	m.enter(c)
-	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Text: asking.Text})
+	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Tag: m.book.Tag(c.Peer), Text: asking.Text})
 	return true
 }
 
@@ -356,7 +381,7 @@ func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact,
 	if answered { // whoever asks on and on gets one at a time
 		return m.commit(c, t, t.after(msg), &c.ledger, nil)
 	}
-	who.Nick, who.State = msg.Nick, contact.Accepted
+	who.Nick, who.State, who.Last = msg.Nick, contact.Accepted, m.now()
 	nick, err := m.profile.nick()
 	n := t.after(msg)
 	if err == nil {
@@ -381,6 +406,7 @@ func (m *messenger) takeAnswer(c *conversation, t *talk, who contact.Contact, kn
 	news := who.State == contact.Requested
 	if news {
 		who.State, who.Since = contact.Rejected, m.now()
+		who.Last = who.Since
 		if msg.Kind == message.Accept {
 			who.State, who.Nick = contact.Accepted, msg.Nick
 		}
@@ -397,7 +423,7 @@ func (m *messenger) takeAnswer(c *conversation, t *talk, who contact.Contact, kn
 // answered takes note of the answer to a request of this person's, which is stored. Called with mu held.
 func (m *messenger) answered(c *conversation, who contact.Contact) {
 	m.book.Put(who)
-	m.feed.emit(control.ContactChanged{Hashid: c.Peer.String(), Local: who.Name, State: string(who.State)})
+	m.tellContact(who, who.State)
 	var done []*outgoing
 	for _, item := range c.outbox {
 		if item.Kind == message.Request || who.State == contact.Rejected {

@@ -17,6 +17,7 @@ import (
 	"chatnt/discovery/hashid"
 	"chatnt/node/message"
 	"chatnt/node/ratchet"
+	"chatnt/node/safety"
 	"chatnt/node/vault"
 )
 
@@ -50,8 +51,9 @@ type talk struct {
 	session    *ratchet.Session
 	generation uint32
 
-	hello    bool // begun by the other side, and that is not stored yet
-	answered bool // by the other side for the first time, and that is not stored yet
+	hello    bool        // begun by the other side, and that is not stored yet
+	keys     safety.Keys // of the other side, while hello
+	answered bool        // by the other side for the first time, and that is not stored yet
 
 	early      map[uint64]*message.Message // stored before their turn, by number
 	spent      []uint64                    // of early, not deleted from the vault yet

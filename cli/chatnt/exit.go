@@ -6,6 +6,7 @@ import (
 	"chatnt/cli/repl"
 	"chatnt/discovery/network"
 	"chatnt/node"
+	"chatnt/node/contact"
 	"chatnt/node/vault"
 )
 
@@ -14,8 +15,10 @@ const (
 	exitDone        = 0
 	exitError       = 1
 	exitUsage       = 2
+	exitQueued      = 3
 	exitNoNetwork   = 4
 	exitPassphrase  = 5
+	exitUnverified  = 6
 	exitInterrupted = 130
 )
 
@@ -41,6 +44,10 @@ func exitCode(err error) int {
 		return exitNoNetwork
 	case errors.Is(err, vault.ErrPassphrase):
 		return exitPassphrase
+	case errors.Is(err, contact.ErrKeyChanged), errors.Is(err, contact.ErrUnverified):
+		return exitUnverified
+	case errors.As(err, new(queuedError)):
+		return exitQueued
 	}
 	return exitError
 }

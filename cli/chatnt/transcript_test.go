@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	                            that are no "relays" match the lines of FILE, in order
 //	start NAME ARGS...          chatnt ARGS runs in the background until it is ready
 //	tell NAME LINE REGEXP       it answers a line with a done or error that matches
+//	hears NAME REGEXP           it tells of an event that matches, after the last one heard
 //	hangup NAME CODE            its input ends, and it exits with CODE
 //	signal NAME INT|TERM CODE   it gets a signal, and exits with CODE
 //	set VARIABLE FILE           sets a variable to a file's only line
@@ -63,7 +64,7 @@ func TestTranscripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails": fails, "json": jsonLines, "binary": binary, "same": same, "set": set,
-			"start": nodes.start, "tell": nodes.tell, "hangup": nodes.hangup, "signal": nodes.signal,
+			"start": nodes.start, "tell": nodes.tell, "hears": nodes.hears, "hangup": nodes.hangup, "signal": nodes.signal,
 		},
 	})
 }
@@ -185,6 +186,7 @@ type running struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	events *bufio.Scanner
+	told   []string      // events that tell has passed over, for hears
 	errors *bytes.Buffer // to be read once the program has ended
 }
 
@@ -237,6 +239,7 @@ func (n *nodes) tell(ts *testscript.TestScript, _ bool, args []string) {
 		var event struct{ Event, Line string }
 		ts.Check(json.Unmarshal(r.events.Bytes(), &event))
 		if event.Event != "done" && event.Event != "error" {
+			r.told = append(r.told, r.events.Text())
 			continue
 		}
 		if event.Line != args[1] || !regexp.MustCompile(args[2]).MatchString(r.events.Text()) {
@@ -245,6 +248,25 @@ func (n *nodes) tell(ts *testscript.TestScript, _ bool, args []string) {
 		return
 	}
 	ts.Fatalf("no answer to %q: %s", args[1], r.errors)
+}
+
+func (n *nodes) hears(ts *testscript.TestScript, _ bool, args []string) {
+	r, want := n.of(ts, args[0]), regexp.MustCompile(args[1])
+	for i, event := range r.told {
+		if want.MatchString(event) {
+			r.told = r.told[i+1:]
+			return
+		}
+	}
+	r.told = nil
+	late := time.AfterFunc(time.Minute, func() { _ = r.cmd.Process.Kill() })
+	defer late.Stop()
+	for r.events.Scan() {
+		if want.MatchString(r.events.Text()) {
+			return
+		}
+	}
+	ts.Fatalf("%s tells of nothing that matches %q: %s", args[0], args[1], r.errors)
 }
 
 func (n *nodes) hangup(ts *testscript.TestScript, _ bool, args []string) {

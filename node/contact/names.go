@@ -121,9 +121,8 @@ func (b *Book) free(name string, id hashid.ID) bool {
 
 // resembled reports whether a contact other than id has a name that looks like name.
 func (b *Book) resembled(name string, id hashid.ID) bool {
-	looks := looksOf(name)
-	for _, c := range b.contacts {
-		if c.Hashid != id && c.name.resemble(looks) {
+	for other := range b.alike.names.like(looksOf(name)) {
+		if other != id {
 			return true
 		}
 	}
