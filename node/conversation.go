@@ -39,6 +39,7 @@ type conversation struct {
 
 	renewed  time.Time // by this side, the last time
 	renewals int       // since something was acknowledged
+	repeats  int       // by the other side, of what was confirmed, since its key record was doubted for that
 }
 
 func newConversation(l ledger) *conversation {

@@ -243,12 +243,15 @@ func parse[T any](bucket string, raw []byte) (one T, err error) {
 }
 
 func store(tx *vault.Tx, bucket, key string, value any) error {
-	raw, err := json.Marshal(value)
+	raw, err := encode(value)
 	if err != nil {
 		return err
 	}
 	return tx.Put(bucket, key, raw)
 }
+
+// encode is what store puts.
+func encode(value any) ([]byte, error) { return json.Marshal(value) }
 
 // send queues a text to a contact and returns its id once it is stored.
 func (m *messenger) send(name, text string) (message.ID, error) {

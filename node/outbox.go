@@ -34,7 +34,8 @@ const (
 	giveUpUptime = time.Hour
 
 	// refreshAfter is how many attempts without a receipt make the recipient's
-	// key record suspect of being out of date.
+	// key record suspect of being out of date; and how often somebody who is sent receipts
+	// repeats what they confirm.
 	refreshAfter = 3
 
 	serviceMailboxPut = "mailbox.put"
@@ -238,7 +239,7 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // sendAll makes one attempt for each message and for the receipts. It returns
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
-	to, err := m.people.record(ctx, c.with, m.suspect(due))
+	to, err := m.people.record(ctx, c.with, m.suspect(c, due))
 	if err != nil {
 		return m.hold(c, due, receipts, "the recipient's key record is not to be found yet")
 	}
@@ -279,10 +280,15 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	return next
 }
 
-// suspect tells whether the recipient's record may be out of date.
-func (m *messenger) suspect(due []*outgoing) bool {
+// suspect tells whether the recipient's record may be out of date: nothing arrives there, be it
+// messages or receipts alone.
+func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if c.repeats >= refreshAfter {
+		c.repeats = 0
+		return true
+	}
 	return slices.ContainsFunc(due, func(item *outgoing) bool {
 		return item.attempts > 0 && item.attempts%refreshAfter == 0
 	})

@@ -6,6 +6,7 @@ import (
 	"chatnt/cli/repl"
 	"chatnt/discovery/network"
 	"chatnt/node"
+	"chatnt/node/backup"
 	"chatnt/node/vault"
 )
 
@@ -39,7 +40,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, node.ErrNoNetwork):
 		return exitNoNetwork
-	case errors.Is(err, vault.ErrPassphrase):
+	case errors.Is(err, vault.ErrPassphrase), errors.Is(err, backup.ErrPassphrase):
 		return exitPassphrase
 	}
 	return exitError
