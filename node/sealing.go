@@ -69,7 +69,7 @@ func (m *messenger) seal(c *conversation, to *record.KeyRecord, due []*outgoing,
 		}
 	}
 	for _, t := range receipts {
-		if !slices.Contains(c.talks, t) { // it is over since
+		if !slices.Contains(c.talks, t) || b.begins() && slices.Contains(c.excess(), t) { // it is over
 			continue
 		}
 		s := b.current
