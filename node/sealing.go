@@ -45,8 +45,8 @@ func (m *messenger) sealAll(c *conversation, to *record.KeyRecord, due []*outgoi
 type batch struct {
 	sealers []*sealer
 	items   []*outgoing
-	frames  []sealed // of the items, in the sealer that is for
-	current *sealer  // nil if there are none
+	frames  []sealed // of the items, in the current talk
+	current *sealer  // of that talk; nil if there are no items
 	acks    [][]byte
 }
 
