@@ -402,7 +402,10 @@ func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault
 	if len(over) > 0 { // before the texts that wait for the answer: the other side takes none until it has this one
 		tell.Place = over[0].Place
 	}
-	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx, _ *ledger) error {
+	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx, next *ledger) error {
+		if tell.Kind == message.Request {
+			next.Current = "" // who does not know this person any more has no session either
+		}
 		for _, other := range renamed {
 			if err := storeContact(tx, other); err != nil {
 				return err
@@ -422,6 +425,9 @@ func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault
 		return err
 	}
 	c.drop(over)
+	if tell.Kind == message.Request {
+		c.unseal()
+	}
 	slices.SortStableFunc(c.outbox, func(x, y *outgoing) int { return cmp.Compare(x.Place, y.Place) })
 	for _, other := range renamed {
 		m.book.Put(other)

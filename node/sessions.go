@@ -134,8 +134,9 @@ func (m *messenger) greeted(frame []byte) bool {
 	defer h.Wipe()
 	now, key := m.now(), h.Peer()
 	peer := hashid.Of(key[:])
-	who, known := m.book.Contact(peer)
+	who, _ := m.book.Contact(peer)
 	silent := who.State == contact.Rejected && who.Ours
+	known := func(id hashid.ID) bool { _, known := m.book.Contact(id); return known }
 	if m.hellos.has(h.ID()) { // one of several, that comes after what followed its answer
 		if c, t := m.talkOf(peer, h.ID()); t != nil {
 			m.opened(c, t, frame)
