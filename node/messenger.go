@@ -245,12 +245,15 @@ func parse[T any](bucket string, raw []byte) (one T, err error) {
 }
 
 func store(tx *vault.Tx, bucket, key string, value any) error {
-	raw, err := json.Marshal(value)
+	raw, err := encode(value)
 	if err != nil {
 		return err
 	}
 	return tx.Put(bucket, key, raw)
 }
+
+// encode is what store puts.
+func encode(value any) ([]byte, error) { return json.Marshal(value) }
 
 // send queues a text to a contact and returns its id once it is stored.
 func (m *messenger) send(name, text string) (message.ID, error) {
@@ -437,7 +440,10 @@ func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault
 	if len(over) > 0 { // before the texts that wait for the answer: the other side takes none until it has this one
 		tell.Place = over[0].Place
 	}
-	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx, _ *ledger) error {
+	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx, next *ledger) error {
+		if tell.Kind == message.Request {
+			next.Current = "" // who does not know this person any more has no session either
+		}
 		for _, other := range renamed {
 			if err := storeContact(tx, other); err != nil {
 				return err
@@ -457,6 +463,9 @@ func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault
 		return err
 	}
 	c.drop(over)
+	if tell.Kind == message.Request {
+		c.unseal()
+	}
 	slices.SortStableFunc(c.outbox, func(x, y *outgoing) int { return cmp.Compare(x.Place, y.Place) })
 	for _, other := range renamed {
 		m.book.Put(other)

@@ -34,7 +34,8 @@ const (
 	giveUpUptime = time.Hour
 
 	// refreshAfter is how many attempts without a receipt make the recipient's
-	// key record suspect of being out of date.
+	// key record suspect of being out of date; and how often somebody who is sent receipts
+	// repeats what they confirm.
 	refreshAfter = 3
 
 	serviceMailboxPut = "mailbox.put"
@@ -81,6 +82,9 @@ func (o *outgoing) last() bool { return o.Part == o.Parts-1 }
 // unheard holds for what the recipient's node has taken so often, without a receipt,
 // that its person cannot open it.
 func (o *outgoing) unheard() bool { return o.taken >= renewAfter && !o.acked && !o.patient() }
+
+// past holds for a text whose time to be forgotten has come.
+func (o *outgoing) past(now time.Time) bool { return o.TTL != 0 && now.Sub(o.At) > o.TTL }
 
 // patient holds for what may stay without a receipt for long though it arrived:
 // strangers get none, and who was rejected need not send one.
@@ -214,13 +218,18 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk,
 	return due, receipts, next, false
 }
 
-// giveUp drops messages that nobody acknowledged for two weeks. Called with mu held.
+// giveUp drops messages that nobody acknowledged for two weeks, or before they are to be forgotten, and
+// those that waited for such a request. Called with mu held.
 func (m *messenger) giveUp(c *conversation, now time.Time) {
+	// At once: what is to be forgotten does not go out late.
+	m.giveUpAll(c, "not acknowledged before its time was up", func(item *outgoing) bool { return item.past(now) })
 	if time.Since(m.started) < giveUpUptime { // whatever the clock on the wall says
 		return
 	}
 	m.giveUpAll(c, "not acknowledged for two weeks", func(item *outgoing) bool { return now.Sub(item.At) > giveUpAfter })
-	m.giveUpAll(c, "not acknowledged before its time was up", func(item *outgoing) bool { return item.TTL != 0 && now.Sub(item.At) > item.TTL })
+	if who, _ := m.book.Contact(c.Peer); m.unasked(who) {
+		m.giveUpAll(c, "the request was not answered for two weeks", func(*outgoing) bool { return true })
+	}
 }
 
 func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoing) bool) {
@@ -282,10 +291,15 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	return next
 }
 
-// suspect tells whether the recipient's record may be out of date, or another's.
+// suspect tells whether the recipient's record may be out of date, as nothing arrives there, be it
+// messages or receipts alone; or another's.
 func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if c.repeats >= refreshAfter {
+		c.repeats = 0
+		return true
+	}
 	return c.doubted || slices.ContainsFunc(due, func(item *outgoing) bool {
 		return item.attempts > 0 && item.attempts%refreshAfter == 0
 	})
@@ -381,8 +395,7 @@ func (m *messenger) stored(c *conversation, item *outgoing, frame []byte) {
 	}
 }
 
-// acknowledged drops what the other side says it has of a talk, if it is the current one: of somebody
-// who has not said yes, that is the request alone. The parts of a text stay until it has all:
+// acknowledged drops what the other side says it has of a talk, if it is the current one. The parts of a text stay until it has all:
 // should its session be lost, it needs them all again. It reports whether all is stored. Called with mu held.
 //
 // A receipt counts only if it names what has its number now: after one of the two has put an
@@ -390,12 +403,20 @@ func (m *messenger) stored(c *conversation, item *outgoing, frame []byte) {
 func (m *messenger) acknowledged(c *conversation, t *talk, upTo uint64, id message.ID) bool {
 	named := func(item *outgoing) bool { return item.sequence == upTo && item.ID == id }
 	if t != c.current() || !slices.ContainsFunc(c.outbox, named) {
-		return m.commit(c, t, t.numbers, &c.ledger, nil) // the session has moved on
+		return m.commit(c, t, t.numbers, &c.ledger) // the session has moved on
 	}
-	who, _ := m.book.Contact(c.Peer)
+	if who, _ := m.book.Contact(c.Peer); who.State == contact.Requested {
+		// Only who has said yes confirms anything: this profile is a copy from before the answer, or that is under way.
+		yes, agree := m.agreement(who)
+		if !m.commit(c, t, t.numbers, &c.ledger, agree) {
+			return false
+		}
+		m.answered(c, yes)
+		return true
+	}
 	var done []*outgoing
 	for _, item := range c.outbox {
-		if item.sequence != 0 && item.sequence <= upTo && (who.State != contact.Requested || item.Kind == message.Request) {
+		if item.sequence != 0 && item.sequence <= upTo {
 			item.acked = true
 		}
 	}
@@ -405,7 +426,7 @@ func (m *messenger) acknowledged(c *conversation, t *talk, upTo uint64, id messa
 		}
 	}
 	if len(done) == 0 {
-		return m.commit(c, t, t.numbers, &c.ledger, nil)
+		return m.commit(c, t, t.numbers, &c.ledger)
 	}
 	c.renewals = 0
 	if !m.settle(c, done, control.Delivered, "") {

@@ -114,6 +114,14 @@ func (p *people) forget(id hashid.ID) {
 	p.cache.Remove(id)
 }
 
+// moved has the next suspicion of a person's record lead to a look-up, however recent the last was:
+// who begins a session anew may do so at another node.
+func (p *people) moved(id hashid.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.remembered(id).doubt = time.Time{}
+}
+
 // known returns a person's key record if there is one, without a look-up.
 func (p *people) known(id hashid.ID) *record.KeyRecord {
 	p.mu.Lock()

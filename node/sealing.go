@@ -61,8 +61,8 @@ func (m *messenger) sealAll(c *conversation, to *record.KeyRecord, due []*outgoi
 type batch struct {
 	sealers []*sealer
 	items   []*outgoing
-	frames  []sealed // of the items, in the sealer that is for
-	current *sealer  // nil if there are none
+	frames  []sealed // of the items, in the current talk
+	current *sealer  // of that talk; nil if there are no items
 	acks    [][]byte
 }
 
@@ -85,7 +85,7 @@ func (m *messenger) seal(c *conversation, to *record.KeyRecord, due []*outgoing,
 		}
 	}
 	for _, t := range receipts {
-		if !slices.Contains(c.talks, t) { // it is over since
+		if !slices.Contains(c.talks, t) || b.begins() && slices.Contains(c.excess(), t) { // it is over
 			continue
 		}
 		s := b.current

@@ -16,11 +16,12 @@ import (
 )
 
 // How a conversation finds its session. Who writes first begins one, and counts it: its generation
-// is one more than that of the last it knows of. Both sides write in the one that outranks the others
-// they have (see talk.outranks), so a first message that comes late changes nothing. Whoever loses
-// part of its memory cannot go on in the old session. The other side notices by a frame whose number
-// was used before, by one in a session that it has long left behind, or by texts that a node took and
-// nobody acknowledges, and begins a new one. What was not acknowledged is sealed anew then.
+// is one more than that of the last it knows of (see renewAll for a profile that was restored). Both
+// sides write in the one that outranks the others they have (see talk.outranks), so a first message
+// that comes late changes nothing. Whoever loses part of its memory cannot go on in the old session.
+// The other side notices by a frame whose number was used before, by one in a session that it has
+// long left behind, or by texts that a node took and nobody acknowledges, and begins a new one. What
+// was not acknowledged is sealed anew then.
 
 const (
 	// renewAfter is how many attempts at one message the recipient's node must have
@@ -90,6 +91,9 @@ func (m *messenger) opened(c *conversation, t *talk, frame []byte) {
 		after.Wipe()
 		m.takeEarly(c, t)                   // its turn may have come when it could not be stored
 		m.acknowledge(c, t, message.Reject) // the receipt may have been lost
+		if len(t.early) == 0 {              // else it need not have been confirmed
+			c.repeats++
+		}
 		return
 	case errors.Is(err, ratchet.ErrRolledBack):
 		after.Wipe()
@@ -132,7 +136,8 @@ func (m *messenger) greeted(frame []byte) bool {
 	defer h.Wipe()
 	now, key := m.now(), h.Peer()
 	peer, keys := hashid.Of(key[:]), safety.Keys{Identity: key, Agreement: h.Agreement()}
-	who, known := m.book.Contact(peer)
+	who, _ := m.book.Contact(peer)
+	known := func(id hashid.ID) bool { _, known := m.book.Contact(id); return known }
 	if m.hellos.has(h.ID()) { // one of several, that comes after what followed its answer
 		if c, t := m.talkOf(peer, h.ID()); t != nil {
 			m.opened(c, t, frame)
@@ -225,6 +230,8 @@ func (m *messenger) greet(peer hashid.ID, keys safety.Keys, session *ratchet.Ses
 		return
 	}
 	c.unseal()
+	c.repeats = refreshAfter - 1 // if it is repeated, it comes from another node perhaps
+	m.people.moved(peer)
 	m.wake(c)
 	if began {
 		m.warnRenewed(c, "%s has begun the conversation anew, as after a profile was restored")

@@ -6,6 +6,7 @@ import (
 	"chatnt/cli/repl"
 	"chatnt/discovery/network"
 	"chatnt/node"
+	"chatnt/node/backup"
 	"chatnt/node/contact"
 	"chatnt/node/vault"
 )
@@ -42,7 +43,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, node.ErrNoNetwork):
 		return exitNoNetwork
-	case errors.Is(err, vault.ErrPassphrase):
+	case errors.Is(err, vault.ErrPassphrase), errors.Is(err, backup.ErrPassphrase):
 		return exitPassphrase
 	case errors.Is(err, contact.ErrKeyChanged), errors.Is(err, contact.ErrUnverified):
 		return exitUnverified

@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 //	set VARIABLE FILE           sets a variable to a file's only line
 //	binary FILE                 makes a file of lines that are no text
 //	same FILE FILE              compares two files byte for byte
+//	cut FILE TO N               copies the first N bytes of a file
 func TestTranscripts(t *testing.T) {
 	var nodes nodes
 	testscript.Run(t, testscript.Params{
@@ -63,7 +64,7 @@ func TestTranscripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fails": fails, "json": jsonLines, "binary": binary, "same": same, "set": set,
+			"fails": fails, "json": jsonLines, "binary": binary, "same": same, "set": set, "cut": cut,
 			"start": nodes.start, "tell": nodes.tell, "hears": nodes.hears, "hangup": nodes.hangup, "signal": nodes.signal,
 		},
 	})
@@ -174,6 +175,12 @@ func same(ts *testscript.TestScript, neg bool, args []string) {
 	if (ts.ReadFile(args[0]) == ts.ReadFile(args[1])) == neg {
 		ts.Fatalf("%s and %s: the same is %v", args[0], args[1], neg)
 	}
+}
+
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])[:n]), 0o600))
 }
 
 // nodes are the running programs of all transcripts.

@@ -167,7 +167,7 @@ func settings(s control.Settings) string {
 	if s.TTL == 0 {
 		return kept + ".\n"
 	}
-	return fmt.Sprintf("%s; texts are forgotten after %v, by both sides.\n", kept, time.Duration(s.TTL)*time.Second)
+	return fmt.Sprintf("%s; what you say is forgotten after %v by both of you, and what %s says by you.\n", kept, time.Duration(s.TTL)*time.Second, Clean(s.Name))
 }
 
 func empty(b *strings.Builder, otherwise string) {

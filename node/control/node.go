@@ -98,7 +98,7 @@ type Settings struct {
 	Name    string `json:"name"`
 	Tag     string `json:"tag,omitempty"`
 	History bool   `json:"history"` // texts are kept
-	TTL     int    `json:"ttl"`     // seconds after which both sides forget a text that is said now; 0: never
+	TTL     int    `json:"ttl"`     // seconds after which both sides forget a text that this person says now, and this side one of the other's; 0: never
 }
 
 // Said is a text that was kept.
