@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"chatnt/discovery/hashid"
@@ -96,16 +97,26 @@ func (m *messenger) toldLink(c *conversation, link record.LinkKey) {
 	}
 }
 
-// takeLink takes in where a contact's key record is to be found from now on. Called with mu held.
-func (m *messenger) takeLink(c *conversation, t *talk, msg *message.Message) bool {
-	who, _ := m.book.Contact(c.Peer)
-	who.Link = msg.Link
+// takeLink takes in where a contact's key record is to be found from now on. As with all that only
+// a contact says, who was asked and says it has said yes. Called with mu held.
+func (m *messenger) takeLink(c *conversation, t *talk, who contact.Contact, msg *message.Message) bool {
+	news := who.State == contact.Requested
+	if news {
+		who, _ = m.agreement(who)
+	}
+	if who.State != contact.Accepted {
+		return false
+	}
+	if !c.left(t) { // else it comes again in another, with what was said since
+		who.Link = msg.Link
+	}
 	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
 		return false
 	}
-	who, _ = m.book.Contact(c.Peer) // with what else the message has changed
-	who.Link = msg.Link
 	m.book.Put(who)
+	if news {
+		m.answered(c, who)
+	}
 	m.wake(c)
 	return true
 }
@@ -113,8 +124,8 @@ func (m *messenger) takeLink(c *conversation, t *talk, msg *message.Message) boo
 // takeRepeat takes in the request of somebody whose first still waits for an answer. It is no
 // news, but says where the answer goes. Called with mu held.
 func (m *messenger) takeRepeat(c *conversation, t *talk, asking contact.Request, msg *message.Message) bool {
-	if msg.Link == asking.Link {
-		return m.commit(c, t, t.after(msg), &c.ledger, nil)
+	if msg.Link == asking.Link || c.left(t) {
+		return m.commit(c, t, t.after(msg), &c.ledger)
 	}
 	asking.Link = msg.Link
 	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
@@ -127,10 +138,9 @@ func (m *messenger) takeRepeat(c *conversation, t *talk, asking contact.Request,
 // relocate takes over where a contact's key record is to be found, from an invite. Called with mu held.
 func (m *messenger) relocate(who contact.Contact, link record.LinkKey) error {
 	who.Link = link
-	if err := m.profile.vault.Update(func(tx *vault.Tx) error { return storeContact(tx, who) }); err != nil {
-		return err
+	if err := m.putContact(who); err != nil {
+		return fmt.Errorf("the new link could not be stored: %w", err)
 	}
-	m.book.Put(who)
 	m.wake(m.conversation(who.Hashid))
 	return nil
 }

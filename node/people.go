@@ -125,6 +125,21 @@ func (p *people) retry() {
 	}
 }
 
+// forget lets go of a person whose record is deleted from the vault.
+func (p *people) forget(id hashid.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cache.Remove(id)
+}
+
+// moved has the next suspicion of a person's record lead to a look-up, however recent the last was:
+// who begins a session anew may do so at another node.
+func (p *people) moved(id hashid.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.remembered(id).doubt = time.Time{}
+}
+
 // known returns a person's key record if there is one, without a look-up.
 func (p *people) known(id hashid.ID) *record.KeyRecord {
 	p.mu.Lock()
@@ -192,6 +207,9 @@ func (p *people) looked(at record.Locator, who *person, rec *record.KeyRecord, r
 		return
 	}
 	who.record, who.raw, who.sealed = rec, raw, at.Link
+	if kept, ok := p.cache.Peek(at.Hashid); !ok || kept != who {
+		return // forgotten while it was looked up
+	}
 	// Losing it costs a look-up after the next start, no more.
 	_ = p.vault.Update(func(tx *vault.Tx) error {
 		return tx.Put(bucketRecords, at.Hashid.String(), appendRecord(nil, at.Link, raw))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"chatnt/node/control"
 )
@@ -24,6 +25,7 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 		return err
 	}
 	defer func() { _ = term.Close() }()
+	p := &prompter{dialogue: s, term: term}
 	told, ready := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(told)
@@ -35,8 +37,11 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 			if text := Event(e); text != "" {
 				term.Println(text)
 			}
-			if _, ok := e.(control.Ready); ok {
+			switch e.(type) {
+			case control.Ready:
 				close(ready)
+			case control.ContactChanged, control.Warning: // of the open conversation, it may be
+				p.set()
 			}
 		}
 	}()
@@ -45,20 +50,20 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 	case <-ctx.Done():
 	}
 	width := func() int { columns, _ := size(out); return columns }
-	err = dialogue(ctx, s, term, width, in == nil)
+	err = dialogue(ctx, s, term, p, width, in == nil)
 	cancel()
 	<-told
 	return err
 }
 
-func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, width func() int, headless bool) error {
+func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, p *prompter, width func() int, headless bool) error {
 	if headless {
 		<-ctx.Done()
 		return nil
 	}
 	interrupted := false // by the key before this one
 	for !s.Over() {
-		term.SetPrompt(prompt(s))
+		p.set()
 		line, err := term.ReadLine(ctx)
 		var long *control.LineTooLongError
 		switch {
@@ -83,24 +88,59 @@ func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, width fu
 		}
 		result, err := s.Execute(line)
 		if err != nil {
-			term.Println("error: " + Clean(err.Error()))
-			continue
-		}
-		if invite, ok := result.(control.Invite); ok && term.Interactive() {
-			term.Println(inviteQR(invite.Invite, width()))
-		}
-		if text := Result(result); text != "" {
-			term.Println(text)
+			term.Println("error: " + Inline(err.Error()))
+		} else {
+			show(term, width, result)
 		}
 	}
 	return nil
 }
 
-func prompt(s *control.Dialogue) string {
-	if name := s.Current(); name != "" {
-		return Clean(name) + "> "
+// show prints the result of a command, on a terminal of so many columns if it is one.
+func show(term *Terminal, width func() int, result any) {
+	text := Result(result)
+	switch r := result.(type) {
+	case control.Invite: // for others to scan, or to copy
+		if term.Interactive() {
+			term.PrintRaw(inviteQR(r.Invite, width()))
+		}
+		term.PrintRaw(text)
+		return
+	case control.Safety:
+		var code strings.Builder
+		if term.Interactive() && PrintQR(&code, r.QR) == nil {
+			term.PrintRaw(strings.TrimSuffix(code.String(), "\n"))
+		}
 	}
-	return "> "
+	if text != "" {
+		term.Println(text)
+	}
+}
+
+// prompter keeps the prompt as the open conversation is.
+type prompter struct {
+	dialogue *control.Dialogue
+	term     *Terminal
+
+	mu sync.Mutex // one at a time, so that the last one set is the newest
+}
+
+func (p *prompter) set() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	with, open := p.dialogue.Open()
+	if !open {
+		p.term.SetPrompt("> ")
+		return
+	}
+	mark := ""
+	switch {
+	case with.Changed:
+		mark = " [key changed]"
+	case with.Verified:
+		mark = " [verified]"
+	}
+	p.term.SetPrompt(called(with.Name, with.Tag) + mark + "> ")
 }
 
 // Ask reads one line from a terminal, for a question asked before the prompt.
