@@ -178,7 +178,14 @@ func TestAccomplicesFillTheTableFirst(t *testing.T) {
 	until(t, "both known nodes are in the table", func() bool {
 		return table.Find(honest.host.ID()) != "" && table.Find(g.infos[0].ID) != ""
 	})
+	// A look-up asks the bucketSize nearest nodes: of accomplices and the honest
+	// node, one more than that, the farthest may be left out.
 	r := w.relay(t)
+	for at := placeOf(r.dhtKey()); !slices.ContainsFunc(g.infos, func(a peer.AddrInfo) bool {
+		return distance(at, placeOf(late.ID())).compare(distance(at, placeOf(a.ID))) < 0
+	}); at = placeOf(r.dhtKey()) {
+		r = w.relay(t)
+	}
 	value := r.sign(0)
 	if err := honest.store.keep(r.dhtKey(), value); err != nil {
 		t.Fatal(err)
