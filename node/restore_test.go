@@ -71,6 +71,8 @@ func TestRestoreOfDamage(t *testing.T) {
 		"texts of no conversation":     {without(backup.Conversation), backup.ErrDamaged},
 		"a conversation in a session":  {with(backup.Conversation, replace(`"next"`, `"current":"00","next"`)), backup.ErrDamaged},
 		"a contact under another name": {with(backup.Contact, func(e *backup.Entry) { e.Key = "a" }), backup.ErrDamaged},
+		"a contact that was told":      {with(backup.Contact, replace(`}`, `,"told":"`+strings.Repeat("09", 32)+`"}`)), backup.ErrDamaged},
+		"a record under no link key":   {with(backup.Record, func(e *backup.Entry) { e.Value = append(make([]byte, 33), e.Value...) }), backup.ErrDamaged},
 	}
 	for _, kind := range []backup.Kind{
 		backup.Identity, backup.Network, backup.Sequence, backup.Settings, backup.Relay, backup.Contact, backup.Request,

@@ -1,0 +1,162 @@
+package node
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/node/contact"
+	"chatnt/node/vault"
+)
+
+// Who is not listed is not on another machine either: what is published there is what was here, and each
+// link key that was given up stays so.
+func TestRestoredListing(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	on := func(l listing) (listing, error) { return l.with(true, now) }
+	off := func(l listing) (listing, error) { return l.with(false, now) }
+	anew := func(l listing) (listing, error) { return l.relink(now) }
+	publish := func(l listing) (listing, error) { l.signed = true; return l, nil }
+	type life []func(listing) (listing, error)
+	for _, tt := range []struct {
+		name string
+		life
+		publish string
+	}{
+		{"always listed", nil, "by the hashid found; 2 copies"},
+		{"never listed", life{off}, "by the hashid nothing, by the link found; 2 copies"},
+		{"not listed any more", life{publish, off}, "by the hashid withdrawn, by the link found; 4 copies"},
+		{"a link given up", life{off, anew}, "by the hashid nothing, by the link found, by an old one withdrawn; 4 copies"},
+		{"listed again", life{publish, off, on}, "by the hashid found, by the link found; 4 copies"},
+	} {
+		p := testProfile(t)
+		for _, change := range tt.life {
+			lists(t, p, now, change)
+		}
+		restored := takenBack(t, packed(t, p))
+		if got, want := restored.listing.now().linkKey(), p.listing.now().linkKey(); got != want {
+			t.Errorf("%s: the link key is %.8x, and was %.8x", tt.name, got, want)
+		}
+		for what, p := range map[string]*Profile{"here": p, "there": restored} {
+			if got := standing(t, &Node{profile: p, now: func() time.Time { return now }}, now); got != tt.publish {
+				t.Errorf("%s, %s: %s\nwant %s", tt.name, what, got, tt.publish)
+			}
+		}
+	}
+}
+
+// A contact who is found by a link only is found on another machine, by what is remembered of it and by a look-up.
+func TestRestoredContactsAreFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		at := linkedTo(bob(), seeded(9))
+		publishes := func(node byte) {
+			copies, err := prekeysOf(bob()).keyRecord(bob(), hashid.NodeID{node}, seq(), time.Now()).Copies(m.network, bob().sign, seeded(9))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.people.find = finds(m.network, copies[0].Value)
+		}
+		publishes(1)
+		if err := m.ask(at, "bob", ""); err != nil { // he is a contact: only the link is new
+			t.Fatal(err)
+		}
+		if _, err := m.people.record(t.Context(), at, false); err != nil {
+			t.Fatal(err)
+		}
+		raw := packed(t, m.profile)
+		time.Sleep(time.Minute)
+		m = messengerOf(t, takenBack(t, raw))
+		who, _ := m.book.Contact(bob().hashid())
+		if who.Locator() != at {
+			t.Fatalf("the contact is %+v", who)
+		}
+		if rec := m.people.known(bob().hashid()); rec == nil || rec.Inbox.Node != (hashid.NodeID{1}) {
+			t.Errorf("what is remembered is %+v", rec)
+		}
+		publishes(2)
+		time.Sleep(recordFresh)
+		if rec, err := m.people.record(t.Context(), who.Locator(), false); err != nil || rec.Inbox.Node != (hashid.NodeID{2}) {
+			t.Errorf("what is found is %+v, %v", rec, err)
+		}
+	})
+}
+
+// Somebody who asks while not listed is answered from another machine.
+func TestRestoredRequestByLink(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	asking := ask("Bobby", "it is me")
+	asking.Link = record.LinkKey(seeded(9)[32:])
+	deliver(t, m, bob(), asking)
+	m = messengerOf(t, takenBack(t, packed(t, m.profile)))
+	if err := m.accept("Bobby", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	if who, _ := m.book.Contact(bob().hashid()); who.Locator() != linkedTo(bob(), seeded(9)) {
+		t.Errorf("the contact is %+v", who)
+	}
+}
+
+// A backup may be of before a link key was given up: whom the newer one was told is told again where this profile
+// is to be found. Whoever else holds what was told before is told it once more.
+func TestRestoredPairFollows(t *testing.T) {
+	for seed := range seeds(10, 200) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t, seed)
+				w := weather{lose: 100, replay: 30, restart: 10, late: true}
+				steps := func(n int) {
+					for step := range n {
+						if step%60 == 10 {
+							p.sides()[step/60%2].unlist()
+						}
+						p.step(w)
+					}
+				}
+				steps(150)
+				raw := p.alice.backUp()
+				steps(150)
+				p.alice.restore(raw)
+				if who, _ := p.alice.m.book.Contact(p.bob.m.profile.Hashid()); !who.Told.IsZero() {
+					t.Errorf("bob is taken to have %.8x", who.Told)
+				}
+				p.alice.m.tellLinks()
+				steps(60)
+				for _, s := range p.sides() {
+					s.restart()
+					if s.link().IsZero() {
+						s.unlist()
+					}
+					s.m.tellLinks()
+				}
+				p.settle()
+				p.heal()
+				for _, s := range p.sides() {
+					s.follows()
+				}
+				p.verify()
+				if t.Failed() {
+					t.Log(p)
+				}
+			})
+		})
+	}
+}
+
+// A backup that says who was told a link key is none that was written here.
+func TestBackupSaysNotWhoWasTold(t *testing.T) {
+	m := friends(t)
+	who, _ := m.book.Contact(bob().hashid())
+	who.Told = record.LinkKey(seeded(9)[32:])
+	err := m.profile.vault.Update(func(tx *vault.Tx) error { return storeContact(tx, who) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := messengerOf(t, takenBack(t, packed(t, m.profile)))
+	if again, _ := restored.book.Contact(bob().hashid()); !again.Told.IsZero() || again.State != contact.Accepted {
+		t.Errorf("the contact is %+v", again)
+	}
+}
