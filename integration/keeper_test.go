@@ -146,9 +146,21 @@ func (k *keeper) awaitUnlisted(who record.Locator, now time.Time) *record.KeyRec
 	return rec
 }
 
+// awaitListed waits for somebody's listed record, and returns it.
+func (k *keeper) awaitListed(who record.Locator) *record.KeyRecord {
+	k.t.Helper()
+	key := record.KeyRecordKeys(who.Hashid)[0]
+	values := k.await("a listed record", func(values map[string][][]byte) bool { return len(values[key]) > 0 })
+	rec, err := who.Parse(k.net, values[key][0])
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return rec
+}
+
 // finds says where in all that it was given, but for relay descriptors, a keeper finds eight bytes in a row of
-// what is in a person's unlisted record, of its hashid or of the link key; and where something lies
-// under the hashid.
+// what is in a person's record, of its hashid or of the link key; where something lies under the hashid;
+// and what opens with all that one may know of the person who has not the link: its hashid and its keys.
 func (k *keeper) finds(who record.Locator, rec *record.KeyRecord) (found []string) {
 	secrets := map[string][]byte{
 		"the hashid": who.Hashid[:], "the link key": who.Link[:], "the identity": rec.Identity[:], "the agreement key": rec.Agreement[:],
@@ -163,6 +175,13 @@ func (k *keeper) finds(who record.Locator, rec *record.KeyRecord) (found []strin
 	for key, versions := range values {
 		if strings.HasPrefix(key, "/relay/") {
 			continue // of nodes, this person's own among them
+		}
+		for _, guess := range []record.LinkKey{{}, record.LinkKey(who.Hashid), rec.Identity, rec.Agreement, record.LinkKey(rec.Inbox.Node)} {
+			for _, b := range versions {
+				if _, err := (record.Locator{Hashid: who.Hashid, Link: guess}).Parse(k.net, b); err == nil || errors.Is(err, record.ErrWithdrawn) {
+					found = append(found, fmt.Sprintf("what opens with %.8x under %.10q", guess, key))
+				}
+			}
 		}
 		for _, b := range append([][]byte{[]byte(key)}, versions...) {
 			for what, secret := range secrets {

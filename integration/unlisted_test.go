@@ -54,6 +54,10 @@ func TestUnlisted(t *testing.T) {
 	dave.add(alice.person, "I have your hashid")
 	dave.awaitReason("this person is not to be found this way any more: ask for a new invite")
 
+	bobs := record.Locator{Hashid: bob.hashid()}
+	if n := len(keeper.finds(bobs, keeper.awaitListed(bobs))); n < 4 {
+		t.Errorf("of bob, who is listed, a node that keeps his record has %d things: it is blind", n)
+	}
 	carols := keeper.awaitUnlisted(carol.link(), clock.now())
 	for _, found := range keeper.finds(carol.link(), carols) {
 		t.Errorf("of carol, who was never listed, a node that keeps her record has %s", found)

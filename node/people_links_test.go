@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"testing"
@@ -163,6 +164,31 @@ func TestWithdrawnPerson(t *testing.T) {
 			t.Errorf("listed again: %v, %v", r, err)
 		}
 	})
+}
+
+// Of who is removed while it is looked up nothing is stored any more.
+func TestPersonWhoIsForgottenMeanwhile(t *testing.T) {
+	for name, link := range map[string]ed25519.PrivateKey{"listed": nil, "by a link": seeded(9)} {
+		synctest.Test(t, func(t *testing.T) {
+			bob, v := testIdentity(t), vault.Memory()
+			at, b := listed(bob), &phoneBook{raw: published(t, bob, 1, seq())}
+			if link != nil {
+				at, b.raw = linkedTo(bob, link), unlisted(t, bob, link, 1, seq())
+			}
+			p := testPeople(t, v, b)
+			find := p.find
+			p.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
+				p.forget(who.Hashid)
+				return find(ctx, who)
+			}
+			if _, err := p.record(t.Context(), at, false); err != nil {
+				t.Fatal(name, err)
+			}
+			if r := testPeople(t, v, b).known(bob.hashid()); r != nil {
+				t.Errorf("%s: after a restart there is a record of sequence %d", name, r.Sequence)
+			}
+		})
+	}
 }
 
 func TestStoredRecord(t *testing.T) {

@@ -102,7 +102,7 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 		"something else":          {[]byte("the diary of a lighthouse keeper"), ErrFormat},
 		"a newer version":         {change(first-1, 2), ErrVersion},
 		"version 0":               {change(first-1, 0), ErrDamaged},
-		"an unknown kind":         {change(first, byte(Said)+1), ErrDamaged},
+		"an unknown kind":         {change(first, byte(Listing)+1), ErrDamaged},
 		"a key where there's one": {join("\x01\x01\x00\x00\x00\x00k"), ErrDamaged},
 		"no key":                  {join("\x07\x00\x00\x00\x00\x00"), ErrDamaged},
 		"kinds out of order":      {join("\x02\x00\x00\x00\x00\x00", "\x01\x00\x00\x00\x00\x00"), ErrDamaged},
@@ -126,12 +126,13 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 func TestWritesNothingThatItWouldRefuse(t *testing.T) {
 	for name, entries := range map[string][]Entry{
 		"kind 0":           {{}},
-		"an unknown kind":  {{Kind: Said + 1, Key: "k"}},
+		"an unknown kind":  {{Kind: Listing + 1, Key: "k"}},
 		"a key":            {{Kind: Nick, Key: "k"}},
 		"no key":           {{Kind: Relay}},
 		"a key too long":   {{Kind: Relay, Key: strings.Repeat("k", 256)}},
 		"a value too long": {{Kind: Nick, Value: make([]byte, MaxValue+1)}},
 		"twice":            {{Kind: Nick}, {Kind: Nick}},
+		"a key at the end": {{Kind: Listing, Key: "k"}},
 		"out of order":     {{Kind: Nick}, {Kind: Identity}},
 		"keys":             {{Kind: Relay, Key: "b"}, {Kind: Relay, Key: "a"}},
 	} {

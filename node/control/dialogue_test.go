@@ -1,14 +1,12 @@
 package control_test
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"testing"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
-	"chatnt/discovery/record"
 	"chatnt/node/control"
 )
 
@@ -28,8 +26,7 @@ func TestDialogue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := record.LinkKey(bytes.Repeat([]byte{0x66}, 32)) // the base point of Ed25519
-	link[0] = 0x58
+	link := linkKey()
 	linked, err := (&network.Invite{Person: hashid.ID{4}, Link: link}).Text()
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +197,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name := range strings.FieldsSeq("/help /id /nick /add /accept /reject /contacts /requests /msg /query /peers /path /status /quit") {
+	for name := range strings.FieldsSeq("/help /id /nick /invite /add /accept /reject /contacts /requests /msg /query /peers /path /status /set /quit") {
 		if !slices.Contains(names, name) {
 			t.Errorf("%s of the contract is missing", name)
 		}

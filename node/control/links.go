@@ -2,7 +2,6 @@ package control
 
 import (
 	"errors"
-	"strings"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
@@ -56,7 +55,7 @@ func (s *Dialogue) add(rest string) (any, error) {
 
 // person reads a hashid, or an invite that carries one.
 func (s *Dialogue) person(who string) (record.Locator, error) {
-	if !strings.HasPrefix(strings.ToLower(who), "chatnt:") {
+	if !network.LooksLikeInvite(who) {
 		id, err := hashid.Parse(who)
 		return record.Locator{Hashid: id}, err
 	}
