@@ -13,7 +13,7 @@ import (
 func Event(e control.Event) string {
 	switch e := e.(type) {
 	case control.Ready:
-		return fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Clean(e.Network), e.Hashid)
+		return ready(e)
 	case control.MessageReceived:
 		again := ""
 		if e.Again {
@@ -36,6 +36,20 @@ func Event(e control.Event) string {
 		return Clean(e.Text)
 	}
 	return ""
+}
+
+// ready names the identity where there are several, and tells whoever starts one for
+// the first time what it shows.
+func ready(e control.Ready) string {
+	who := e.Hashid
+	if e.Identity != "" {
+		who = fmt.Sprintf("%s, %s", Clean(e.Identity), e.Hashid)
+	}
+	text := fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Clean(e.Network), who)
+	if e.First {
+		text += "\nYou are visible: whoever knows this hashid can find this node and its IP address. /set visible says more."
+	}
+	return text
 }
 
 func status(e control.StatusChanged) string {
@@ -74,6 +88,17 @@ func Result(result any) string {
 		}
 	case control.ID:
 		fmt.Fprintf(&b, "hashid  %s\nnode    %s\n", r.Hashid, r.Node)
+	case control.Identities:
+		for _, one := range r.Identities {
+			b.WriteString(identity(one))
+		}
+	case control.Identity:
+		fmt.Fprintf(&b, "%s is a new identity: /id use %s begins to use it.\n%s", Clean(r.Name), Clean(r.Name), identity(r))
+	case control.NowUsed:
+		fmt.Fprintf(&b, "The node ends, and another starts for %s.\n", Clean(r.Name))
+	case control.Visible:
+		first := min(1, len(r.Why))
+		fmt.Fprintf(&b, "%s%s.\n", strings.ToUpper(r.Why[:first]), Clean(r.Why[first:]))
 	case control.Nick:
 		fmt.Fprintf(&b, "You call yourself %q.\n", Clean(r.Nick))
 	case control.Invite:
@@ -118,6 +143,18 @@ func Result(result any) string {
 		b.WriteString(Status(r))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// identity shows one of a profile's identities.
+func identity(i control.Identity) string {
+	mark, made := ' ', ""
+	if i.Used {
+		mark = '*'
+	}
+	if !i.Made.IsZero() {
+		made = "  made " + i.Made.Local().Format("2006-01-02")
+	}
+	return fmt.Sprintf("%c %-16s %s%s\n", mark, Clean(i.Name), i.Hashid, made)
 }
 
 // settings says what is kept of a conversation.

@@ -8,27 +8,32 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"chatnt/node/control"
 )
 
-// Run connects a node with a person: at a terminal with a prompt, otherwise
+// Run connects a profile's node with a person: at a terminal with a prompt, otherwise
 // with lines in and out. in may be nil for none. It returns when the input ends,
 // /quit is given or ctx ends; the error is ErrInterrupt after Ctrl-C twice.
-func Run(ctx context.Context, n control.Node, in, out *os.File) error {
+func Run(ctx context.Context, p control.Profile, in, out *os.File) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := control.NewDialogue(n)
+	s := control.NewDialogue(p)
 	term, err := Open(in, out, s.Complete)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = term.Close() }()
+	if term.Interactive() {
+		s.Ask = func(question string) bool { return confirmed(ctx, term, question) }
+	}
 	told, ready := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(told)
+		var once sync.Once
 		for {
-			e, err := n.Next(ctx)
+			e, err := p.Next(ctx)
 			if err != nil {
 				return
 			}
@@ -36,7 +41,7 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 				term.Println(text)
 			}
 			if _, ok := e.(control.Ready); ok {
-				close(ready)
+				once.Do(func() { close(ready) })
 			}
 		}
 	}()
@@ -95,6 +100,15 @@ func prompt(s *control.Dialogue) string {
 		return Clean(name) + "> "
 	}
 	return "> "
+}
+
+// confirmed asks a person a question that only a yes answers with yes.
+func confirmed(ctx context.Context, term *Terminal, question string) bool {
+	term.Println(Clean(question))
+	term.SetPrompt("[y/N] ")
+	answer, err := term.ReadLine(ctx)
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return err == nil && (answer == "y" || answer == "yes")
 }
 
 // Ask reads one line from a terminal, for a question asked before the prompt.

@@ -23,7 +23,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"help", "", "this list", (*Dialogue).help},
-		{"id", "", "your hashid, and your node's id", (*Dialogue).id},
+		{"id", "[list | new NAME | use NAME | delete NAME]", "your hashid and your node's id; other identities, of which one is in use", (*Dialogue).id},
 		{"nick", "[NAME]", "what you call yourself to others", (*Dialogue).nick},
 		{"invite", "", "an invite to this network, for one person or many", (*Dialogue).invite},
 		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
@@ -34,11 +34,12 @@ func commands() []command {
 		{"msg", "NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
-		{"set", "[history on|off | ttl TIME|off] [NAME]", "what is kept of a conversation, and for how long: /set ttl 1h", (*Dialogue).set},
+		{"set", "[history on|off | ttl TIME|off] [NAME] | visible [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
 		{"status", "", "how the node is doing", (*Dialogue).status},
+		{"wipe", "[-now]", "destroy the profile, at once and for ever", (*Dialogue).wipe},
 		{"quit", "", "stop", (*Dialogue).quit},
 	}
 }
@@ -60,10 +61,6 @@ func (s *Dialogue) help(string) (any, error) {
 		h.Commands = append(h.Commands, CommandHelp{Usage: strings.TrimSpace("/" + c.name + " " + c.usage), Help: c.help})
 	}
 	return h, nil
-}
-
-func (s *Dialogue) id(string) (any, error) {
-	return s.node.ID(), nil
 }
 
 // Nick is the result of /nick.

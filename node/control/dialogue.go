@@ -12,14 +12,22 @@ import (
 
 // Dialogue is one dialogue with a node. It is not safe for concurrent use.
 type Dialogue struct {
-	node        Node
+	// Ask asks a person whether something that cannot be undone is to be done; nil
+	// if there is nobody to ask.
+	Ask func(question string) bool
+
+	profile     Profile
+	node        Node   // of the last line; nil if another is about to run
 	current     string // hashid of the open conversation, or ""
 	currentName string
 	quitting    chan struct{} // closed by /quit
 }
 
-// NewDialogue begins a dialogue.
-func NewDialogue(n Node) *Dialogue { return &Dialogue{node: n, quitting: make(chan struct{})} }
+// NewDialogue begins a dialogue with the node of a profile, whichever runs at the time
+// of a line.
+func NewDialogue(p Profile) *Dialogue {
+	return &Dialogue{profile: p, node: p.Node(), quitting: make(chan struct{})}
+}
 
 // Current is the local name of the open conversation, or "".
 func (s *Dialogue) Current() string { return s.currentName }
@@ -46,6 +54,9 @@ func (s *Dialogue) Execute(line string) (any, error) {
 		return nil, errors.New("this line is not text: it is not valid UTF-8, or has a zero byte")
 	}
 	command := strings.TrimLeft(line, " \t") // or a space too many would send it to somebody
+	if command != "/quit" {                  // which waits for nothing
+		s.turn(s.profile.Node())
+	}
 	switch {
 	case strings.HasPrefix(command, "//"):
 		return s.say(command[1:])
@@ -95,6 +106,7 @@ func (s *Dialogue) Complete(line string) []string {
 		for _, c := range commands() {
 			all = append(all, "/"+c.name+" ")
 		}
+	case s.node == nil: // another is about to run
 	case strings.HasPrefix(line, "@") && !strings.Contains(line, " "):
 		for _, c := range s.node.Contacts() {
 			all = append(all, "@"+c.Name+" ")
