@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/node/contact"
 	"chatnt/node/message"
 	"chatnt/node/vault"
 )
@@ -20,7 +21,7 @@ type ledger struct {
 	Generation uint32 `json:"generation,omitempty"` // of the last talk that messages went out in; 0: there was none
 
 	History bool          `json:"history,omitempty"` // texts are kept
-	TTL     time.Duration `json:"ttl,omitempty"`     // and those said from now on forgotten, by both sides; 0: never
+	TTL     time.Duration `json:"ttl,omitempty"`     // and those said from now on forgotten, this person's by both sides; 0: never
 	Said    uint64        `json:"said,omitempty"`    // texts kept so far
 	Forget  time.Time     `json:"forget,omitzero"`   // when the first of them is to be forgotten
 }
@@ -37,8 +38,12 @@ type conversation struct {
 	end     uint64        // sequence of the recipient's node's descriptor, as last seen
 	kick    chan struct{} // capacity 1: look again
 
+	warned  contact.IdentityKey // the key that the person was last warned of
+	doubted bool                // the last key record that was found has another key than the contact
+
 	renewed  time.Time // by this side, the last time
 	renewals int       // since something was acknowledged
+	repeats  int       // by the other side, of what was confirmed, since its key record was doubted for that
 }
 
 func newConversation(l ledger) *conversation {

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +178,108 @@ func TestUnusedTalksGo(t *testing.T) {
 		}
 		if c.current() == nil {
 			t.Error("the current talk is gone")
+		}
+	})
+}
+
+// What came of a text that its sender has given up goes: its parts, and what came early after it.
+func TestHalfATextGoes(t *testing.T) {
+	for _, ttl := range []time.Duration{0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			m := friends(t)
+			for _, msg := range []*message.Message{
+				part(1, 1, 0, 3, strings.Repeat("x", message.PartSize)), part(3, 1, 2, 3, "end"), testText(4, "next"),
+			} {
+				msg.TTL, msg.At = ttl, time.Now()
+				deliver(t, m, bob(), msg)
+			}
+			life := giveUpAfter
+			if ttl != 0 {
+				life = ttl
+			}
+			held := func() int {
+				n := 0
+				for _, m := range []*messenger{m, messengerOf(t, m.profile)} {
+					for _, in := range m.conversation(bob().hashid()).talks {
+						n += len(in.parts)
+						for _, msg := range in.early {
+							n += len(msg.Text)
+						}
+					}
+				}
+				return n
+			}
+			time.Sleep(life)
+			m.sweepAll()
+			if n := held(); n != 2*(message.PartSize+len("end")+len("next")) {
+				t.Errorf("%d bytes are held after %v", n, life)
+			}
+			time.Sleep(time.Second)
+			m.sweepAll()
+			if n := held(); n != 0 {
+				t.Errorf("%d bytes are held when %v are over", n, life)
+			}
+			next := testText(5, "and on")
+			next.Base = 5
+			deliver(t, m, bob(), next)
+			expectTold(t, m, "bob: and on")
+		})
+	}
+}
+
+// The first message of a session is remembered also if it is an answer; nothing of it is stored if
+// it is not taken in.
+func TestFirstMessageIsAnAnswer(t *testing.T) {
+	for until := range 12 {
+		m := messengerOf(t, testProfile(t))
+		if err := m.add(bob().hashid(), "bob", ""); err != nil {
+			t.Fatal(err)
+		}
+		sealDue(t, m, bob())
+		first := testText(1, "hi")
+		first.Generation = 5
+		hello := sealIn(t, initiate(t, m, bob()), first)
+		s := &side{t: t, m: m, vault: m.profile.vault, until: until}
+		m.now = func() time.Time { s.tick(); return time.Now() }
+		m.ctx = probe{context.Background(), s}
+		m.arrived(hello)
+		s.until, m.profile.vault = 0, s.vault
+		for range 2 {
+			c := m.conversation(bob().hashid())
+			if kept := stored(t, m); c.current() == nil || kept[bucketTalks] != len(c.talks) || kept[bucketHellos] != len(m.hellos) {
+				t.Errorf("failing at %d: %d talks and %d first messages are kept, %v stored", until, len(c.talks), len(m.hellos), kept)
+			}
+			m.arrived(hello)
+			if len(m.hellos) != 1 {
+				t.Errorf("failing at %d: %d first messages are remembered", until, len(m.hellos))
+			}
+			m = messengerOf(t, m.profile)
+		}
+	}
+}
+
+// A session that goes for a new one is not stored again for a receipt that it owes.
+func TestNoReceiptInASessionThatGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		write(t, m)
+		c := m.conversation(bob().hashid())
+		for range maxTalks - 1 {
+			beginLate(t, m, bob(), testText(1, "x"))
+			time.Sleep(time.Second)
+		}
+		for _, in := range c.talks {
+			in.receiptDue = true
+		}
+		time.Sleep(renewLast)
+		m.mu.Lock()
+		m.renew(c)
+		m.mu.Unlock()
+		if _, receipts := sealDue(t, m, bob()); len(receipts) != maxTalks-1 {
+			t.Errorf("%d receipts go out", len(receipts))
+		}
+		if kept := stored(t, m)[bucketTalks]; len(c.talks) != maxTalks || kept != maxTalks {
+			t.Errorf("%d talks are kept, %d stored", len(c.talks), kept)
 		}
 	})
 }

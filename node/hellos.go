@@ -24,8 +24,8 @@ const (
 // kept one cannot have it taken in again once its session is gone. They are forgotten when
 // no prekey is left that opens them. messenger.mu guards them.
 //
-// Each is stored under the id in hexadecimal, as the hashid (32 bytes) and when to
-// forget it (8, unix seconds).
+// Each is stored under the id in hexadecimal, as the hashid (32 bytes; zeros once the person
+// was removed) and when to forget it (8, unix seconds).
 type hellos map[ratchet.ID]hello
 
 type hello struct {
@@ -36,21 +36,21 @@ type hello struct {
 func (h hellos) has(id ratchet.ID) bool { _, ok := h[id]; return ok }
 
 // room reports whether one more of a person's may be remembered.
-func (h hellos) room(from hashid.ID, contact bool, now time.Time) bool {
-	all, own := 0, 0
+func (h hellos) room(from hashid.ID, contact func(hashid.ID) bool, now time.Time) bool {
+	strangers, own := 0, 0
 	for _, one := range h {
-		if now.After(one.forget) {
-			continue
-		}
-		all++
-		if one.from == from {
+		switch {
+		case now.After(one.forget):
+		case one.from == from:
 			own++
+		case !contact(one.from):
+			strangers++
 		}
 	}
-	if contact {
+	if contact(from) {
 		return own < maxHellosOfContact
 	}
-	return own < maxHellosOfStranger && all < maxHellosOfStrangers
+	return own < maxHellosOfStranger && own+strangers < maxHellosOfStrangers
 }
 
 func helloKey(id ratchet.ID) string { return hex.EncodeToString(id[:]) }

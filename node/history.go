@@ -140,14 +140,43 @@ func (m *messenger) expire(c *conversation, now time.Time) {
 		c.remove(old)
 	}
 	for _, t := range c.talks {
-		ahead := t.used.After(now) // of a clock that went wrong
+		m.expireEarly(c, t, now)
+		n, ahead := t.numbers, t.used.After(now) // of a clock that went wrong
 		if ahead {
-			t.used = now
+			n.used = now
 		}
-		if t.session.Expire(now) || ahead {
-			m.update("keys that are too old could not be deleted and are deleted later", func(tx *vault.Tx) error {
-				return t.put(tx, c.Peer, t.numbers, t.session)
-			})
+		late := len(n.parts) > 0 && (now.Sub(n.used) > giveUpAfter || !n.partEnd.IsZero() && now.After(n.partEnd))
+		if late {
+			n = n.without(n.partID)
+		}
+		if t.session.Expire(now) || ahead || late {
+			if m.update("keys that are too old could not be deleted and are deleted later", func(tx *vault.Tx) error {
+				return t.put(tx, c.Peer, n, t.session)
+			}) {
+				t.numbers = n
+			}
+		}
+	}
+}
+
+// expireEarly empties the texts that came early and whose senders do not repeat what is missing before them
+// any more. Called with mu held.
+func (m *messenger) expireEarly(c *conversation, t *talk, now time.Time) {
+	for sequence, msg := range t.early {
+		late := now.Sub(t.used) > giveUpAfter || msg.TTL != 0 && now.After(msg.At.Add(msg.TTL))
+		if !late || len(msg.Text) == 0 {
+			continue
+		}
+		empty := *msg
+		empty.Text = nil
+		encoded, err := empty.Append(nil)
+		if err != nil {
+			continue
+		}
+		if m.update("a text that is over could not be deleted and is deleted later", func(tx *vault.Tx) error {
+			return tx.Put(bucketEarly, t.earlyKey(c.Peer, sequence), encoded)
+		}) {
+			t.early[sequence] = &empty
 		}
 	}
 }
@@ -172,8 +201,8 @@ func (n *Node) SetHistory(name string, on bool) (control.Settings, error) {
 	})
 }
 
-// SetTTL has both sides forget the texts of a conversation that are said from now on
-// after ttl; 0 is for ever.
+// SetTTL has both sides forget the texts that this person says in a conversation from now on
+// after ttl, and this side those of the other; 0 is never.
 func (n *Node) SetTTL(name string, ttl time.Duration) (control.Settings, error) {
 	if ttl < 0 || ttl > message.MaxTTL || ttl%time.Second != 0 {
 		return control.Settings{}, errors.New("texts are forgotten after one second to one year: try 1h, or off")
@@ -201,7 +230,7 @@ func (m *messenger) configure(name string, change func(*vault.Tx, *ledger) error
 		return control.Settings{}, fmt.Errorf("the setting could not be stored: %w", err)
 	}
 	c.ledger = next
-	return control.Settings{Name: who.Name, History: next.History, TTL: int(next.TTL / time.Second)}, nil
+	return control.Settings{Name: who.Name, Tag: m.book.Tag(who.Hashid), History: next.History, TTL: int(next.TTL / time.Second)}, nil
 }
 
 // History returns the last texts, up to limit, that were kept of the conversation with a
@@ -218,7 +247,7 @@ func (m *messenger) history(name string, limit int) ([]control.Said, error) {
 		return nil, err
 	}
 	var list []control.Said
-	now, count := m.now(), m.conversation(who.Hashid).Said
+	now, count, tag := m.now(), m.conversation(who.Hashid).Said, m.book.Tag(who.Hashid)
 	err = m.profile.vault.View(func(tx *vault.Tx) error {
 		for number := count; number > 0 && len(list) < limit && count-number < historyKept; number-- {
 			s, err := load[said](tx, bucketHistory(who.Hashid), historyKey(number-1))
@@ -228,7 +257,7 @@ func (m *messenger) history(name string, limit int) ([]control.Said, error) {
 			if err != nil {
 				return err
 			}
-			list = append(list, control.Said{ID: s.ID.String(), Own: s.Own, Name: who.Name, Text: s.Text, At: s.At})
+			list = append(list, control.Said{ID: s.ID.String(), Own: s.Own, Name: who.Name, Tag: tag, Text: s.Text, At: s.At})
 		}
 		return nil
 	})

@@ -97,6 +97,18 @@ func TestFloodOfStrangers(t *testing.T) {
 	served(t, m)
 }
 
+// However many first messages contacts have sent, strangers have their room.
+func TestContactsTakeNoRoomOfStrangers(t *testing.T) {
+	m := withCarol(t)
+	for n := range maxHellosOfStrangers {
+		m.hellos.add(ratchet.ID{byte(n), byte(n >> 8), 1}, carol().hashid(), time.Now())
+	}
+	begin(t, m, someone(200), ask("", "hello"))
+	if _, asked := m.book.Request(someone(200).hashid()); !asked {
+		t.Error("there was no room for a stranger")
+	}
+}
+
 // Early messages and jumps of the base, alone and together, in many sessions: what is kept is
 // no more than the window of each.
 func TestFloodOfEarlyMessages(t *testing.T) {

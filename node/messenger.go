@@ -1,17 +1,14 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"chatnt/discovery"
 	"chatnt/discovery/hashid"
@@ -26,6 +23,7 @@ import (
 const maxUnacknowledged = 1000
 
 var (
+	errOwn         = errors.New("this hashid is your own")
 	errNotAccepted = errors.New("this contact has said no: /add asks again")
 	errOutboxFull  = fmt.Errorf("%d messages wait for this contact already: nothing more is taken until some are delivered", maxUnacknowledged)
 )
@@ -60,6 +58,7 @@ type messenger struct {
 	unshown       []unshown                   // guarded by mu: left from the last run, until run tells it
 	lastUnshown   uint64                      // guarded by mu: number of the last text in bucketUnshown
 	failure       string                      // guarded by mu: of the last change of the vault, as logged; "" if it succeeded
+	endings       []control.StatusChanged     // guarded by mu: of the texts that were last delivered or given up
 }
 
 // maxInbox is how many sealed frames may wait to be opened.
@@ -243,15 +242,33 @@ func parse[T any](bucket string, raw []byte) (one T, err error) {
 }
 
 func store(tx *vault.Tx, bucket, key string, value any) error {
-	raw, err := json.Marshal(value)
+	raw, err := encode(value)
 	if err != nil {
 		return err
 	}
 	return tx.Put(bucket, key, raw)
 }
 
+// encode is what store puts.
+func encode(value any) ([]byte, error) { return json.Marshal(value) }
+
 // send queues a text to a contact and returns its id once it is stored.
 func (m *messenger) send(name, text string) (message.ID, error) {
+	return m.sendIf(name, text, func(contact.Contact) error { return nil })
+}
+
+// sendVerified does the same for a contact that is verified, and for no other.
+func (m *messenger) sendVerified(name, text string) (message.ID, error) {
+	return m.sendIf(name, text, func(to contact.Contact) error {
+		if !m.verified(to) {
+			return fmt.Errorf("%s: %w", m.called(to.Hashid), contact.ErrUnverified)
+		}
+		return nil
+	})
+}
+
+// sendIf queues a text unless check, which is called with mu held, says why not.
+func (m *messenger) sendIf(name, text string, check func(contact.Contact) error) (message.ID, error) {
 	parts, err := message.Split(text)
 	if err != nil {
 		return message.ID{}, err
@@ -262,8 +279,16 @@ func (m *messenger) send(name, text string) (message.ID, error) {
 	if err != nil {
 		return message.ID{}, err
 	}
-	if to.State == contact.Rejected {
+	switch {
+	case to.State == contact.Rejected:
 		return message.ID{}, errNotAccepted
+	case to.State == contact.Blocked:
+		return message.ID{}, errBlocked
+	case !to.Offered.IsZero():
+		return message.ID{}, fmt.Errorf("%s: %w", m.called(to.Hashid), contact.ErrKeyChanged)
+	}
+	if err := check(to); err != nil {
+		return message.ID{}, err
 	}
 	c := m.conversation(to.Hashid)
 	if len(c.outbox)+len(parts) > maxUnacknowledged {
@@ -282,171 +307,6 @@ func (m *messenger) send(name, text string) (message.ID, error) {
 	nudge(m.aged)
 	m.feed.emit(control.StatusChanged{ID: id.String(), To: to.Hashid.String(), State: control.Queued, Reason: m.waitsFor(to)})
 	return id, nil
-}
-
-// waitsFor says what a text to a contact waits for at first, if not only for the network.
-func (m *messenger) waitsFor(to contact.Contact) string {
-	if to.State == contact.Requested {
-		return "waits until the contact accepts the request"
-	}
-	return ""
-}
-
-// add makes a person a contact: it asks, or accepts if the person asked first.
-func (m *messenger) add(id hashid.ID, name, text string) error {
-	if id == m.profile.Hashid() {
-		return errors.New("this hashid is your own")
-	}
-	if len(text) > message.MaxRequestText || !utf8.ValidString(text) {
-		return fmt.Errorf("what a request says is UTF-8 of at most %d bytes", message.MaxRequestText)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.book.CheckName(name, id); err != nil {
-		return err
-	}
-	if known, ok := m.book.Contact(id); ok && known.State != contact.Rejected && !m.unasked(known) {
-		return fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
-	}
-	if asking, ok := m.book.Request(id); ok {
-		return m.answer(asking, name, contact.Accepted, message.Accept)
-	}
-	nick, err := m.profile.nick()
-	if err != nil {
-		return err
-	}
-	ask := &outgoing{Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text)}
-	return m.become(contact.Contact{Hashid: id, Name: name, State: contact.Requested}, ask, nil)
-}
-
-// unasked reports whether a request to a contact is neither answered nor under
-// way: it was given up. Called with mu held.
-func (m *messenger) unasked(who contact.Contact) bool {
-	return who.State == contact.Requested && len(requests(m.conversation(who.Hashid))) == 0
-}
-
-// accept answers a request with yes; localName may be empty.
-func (m *messenger) accept(name, localName string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	asking, err := m.asking(name)
-	if err != nil {
-		return err
-	}
-	if localName == "" {
-		localName = m.book.NameFor(asking.Nick, asking.From)
-	}
-	if err := m.book.CheckName(localName, asking.From); err != nil {
-		return err
-	}
-	return m.answer(asking, localName, contact.Accepted, message.Accept)
-}
-
-// asking returns the open request of a hashid or nick; the error says so if it
-// has been answered. Called with mu held.
-func (m *messenger) asking(name string) (contact.Request, error) {
-	asking, err := m.book.Asking(name)
-	known, unknown := m.book.Named(name)
-	switch {
-	case err == nil || unknown != nil:
-		return asking, err
-	case known.State == contact.Rejected && known.Ours:
-		return asking, errors.New("you have said no to this person: /add HASHID NAME asks them now")
-	}
-	return asking, fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
-}
-
-// reject answers a request with no.
-func (m *messenger) reject(name string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	asking, err := m.asking(name)
-	if err != nil {
-		return err
-	}
-	return m.answer(asking, contact.Nameless(asking.From), contact.Rejected, message.Reject)
-}
-
-// answer is called with mu held.
-func (m *messenger) answer(asking contact.Request, name string, state contact.State, kind message.Kind) error {
-	var nick string
-	if kind == message.Accept {
-		var err error
-		if nick, err = m.profile.nick(); err != nil {
-			return err
-		}
-	}
-	reply := &outgoing{Kind: kind, ID: message.NewID(), Parts: 1, Nick: nick}
-	who := contact.Contact{Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected}
-	if err := m.become(who, reply, nil); err != nil {
-		return err
-	}
-	c := m.conversation(asking.From)
-	if t := c.current(); t != nil {
-		t.receiptDue = state == contact.Accepted
-	}
-	m.wake(c)
-	return nil
-}
-
-// become moves a contact into a state, queues what tells the other side, and
-// takes back requests of this person's that are over with that, in one
-// transaction with what also does. Called with mu held.
-func (m *messenger) become(who contact.Contact, tell *outgoing, also func(*vault.Tx) error) error {
-	who.Since = m.now()
-	c := m.conversation(who.Hashid)
-	over, renamed := requests(c), m.book.Yield(who.Name, who.Hashid)
-	if len(over) > 0 { // before the texts that wait for the answer: the other side takes none until it has this one
-		tell.Place = over[0].Place
-	}
-	err := m.queue(c, []*outgoing{tell}, func(tx *vault.Tx, _ *ledger) error {
-		for _, other := range renamed {
-			if err := storeContact(tx, other); err != nil {
-				return err
-			}
-		}
-		if err := c.deleteOutgoing(tx, over); err != nil {
-			return err
-		}
-		if also != nil {
-			if err := also(tx); err != nil {
-				return err
-			}
-		}
-		return storeContact(tx, who)
-	})
-	if err != nil {
-		return err
-	}
-	c.drop(over)
-	slices.SortStableFunc(c.outbox, func(x, y *outgoing) int { return cmp.Compare(x.Place, y.Place) })
-	for _, other := range renamed {
-		m.book.Put(other)
-	}
-	before, known := m.book.Contact(who.Hashid)
-	m.book.Put(who)
-	if !known || before.State != who.State {
-		m.feed.emit(control.ContactChanged{Hashid: who.Hashid.String(), Local: who.Name, State: string(who.State)})
-	}
-	return nil
-}
-
-// requests returns this person's own requests that are under way.
-func requests(c *conversation) []*outgoing {
-	var list []*outgoing
-	for _, item := range c.outbox {
-		if item.Kind == message.Request {
-			list = append(list, item)
-		}
-	}
-	return list
-}
-
-func storeContact(tx *vault.Tx, who contact.Contact) error {
-	if err := tx.Delete(bucketRequests, who.Hashid.String()); err != nil {
-		return err
-	}
-	return store(tx, bucketContacts, who.Hashid.String(), who)
 }
 
 // queue gives items the next places, but for those that have one, stores them in one transaction with what also does,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -34,7 +33,8 @@ const (
 	giveUpUptime = time.Hour
 
 	// refreshAfter is how many attempts without a receipt make the recipient's
-	// key record suspect of being out of date.
+	// key record suspect of being out of date; and how often somebody who is sent receipts
+	// repeats what they confirm.
 	refreshAfter = 3
 
 	serviceMailboxPut = "mailbox.put"
@@ -81,6 +81,9 @@ func (o *outgoing) last() bool { return o.Part == o.Parts-1 }
 // unheard holds for what the recipient's node has taken so often, without a receipt,
 // that its person cannot open it.
 func (o *outgoing) unheard() bool { return o.taken >= renewAfter && !o.acked && !o.patient() }
+
+// past holds for a text whose time to be forgotten has come.
+func (o *outgoing) past(now time.Time) bool { return o.TTL != 0 && now.Sub(o.At) > o.TTL }
 
 // patient holds for what may stay without a receipt for long though it arrived:
 // strangers get none, and who was rejected need not send one.
@@ -214,13 +217,18 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk,
 	return due, receipts, next, false
 }
 
-// giveUp drops messages that nobody acknowledged for two weeks. Called with mu held.
+// giveUp drops messages that nobody acknowledged for two weeks, or before they are to be forgotten, and
+// those that waited for such a request. Called with mu held.
 func (m *messenger) giveUp(c *conversation, now time.Time) {
+	// At once: what is to be forgotten does not go out late.
+	m.giveUpAll(c, "not acknowledged before its time was up", func(item *outgoing) bool { return item.past(now) })
 	if time.Since(m.started) < giveUpUptime { // whatever the clock on the wall says
 		return
 	}
 	m.giveUpAll(c, "not acknowledged for two weeks", func(item *outgoing) bool { return now.Sub(item.At) > giveUpAfter })
-	m.giveUpAll(c, "not acknowledged before its time was up", func(item *outgoing) bool { return item.TTL != 0 && now.Sub(item.At) > item.TTL })
+	if who, _ := m.book.Contact(c.Peer); m.unasked(who) {
+		m.giveUpAll(c, "the request was not answered for two weeks", func(*outgoing) bool { return true })
+	}
 }
 
 func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoing) bool) {
@@ -238,9 +246,12 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // sendAll makes one attempt for each message and for the receipts. It returns
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
-	to, err := m.people.record(ctx, c.with, m.suspect(due))
+	to, err := m.people.record(ctx, c.with, m.suspect(c, due))
 	if err != nil {
 		return m.hold(c, due, receipts, "the recipient's key record is not to be found yet")
+	}
+	if m.otherKey(c, to) {
+		return max(repeatLast, m.hold(c, due, receipts, reasonKey))
 	}
 	paths := make([]*overlay.Path, len(due)+len(receipts))
 	for i := range paths {
@@ -279,11 +290,16 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	return next
 }
 
-// suspect tells whether the recipient's record may be out of date.
-func (m *messenger) suspect(due []*outgoing) bool {
+// suspect tells whether the recipient's record may be out of date, as nothing arrives there, be it
+// messages or receipts alone; or another's.
+func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.ContainsFunc(due, func(item *outgoing) bool {
+	if c.repeats >= refreshAfter {
+		c.repeats = 0
+		return true
+	}
+	return c.doubted || slices.ContainsFunc(due, func(item *outgoing) bool {
 		return item.attempts > 0 && item.attempts%refreshAfter == 0
 	})
 }
@@ -376,129 +392,6 @@ func (m *messenger) stored(c *conversation, item *outgoing, frame []byte) {
 		}
 		m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
 	}
-}
-
-// acknowledged drops what the other side says it has of a talk, if it is the current one: of somebody
-// who has not said yes, that is the request alone. The parts of a text stay until it has all:
-// should its session be lost, it needs them all again. It reports whether all is stored. Called with mu held.
-//
-// A receipt counts only if it names what has its number now: after one of the two has put an
-// earlier copy of its profile back, other messages had the numbers that are used again.
-func (m *messenger) acknowledged(c *conversation, t *talk, upTo uint64, id message.ID) bool {
-	named := func(item *outgoing) bool { return item.sequence == upTo && item.ID == id }
-	if t != c.current() || !slices.ContainsFunc(c.outbox, named) {
-		return m.commit(c, t, t.numbers, &c.ledger, nil) // the session has moved on
-	}
-	who, _ := m.book.Contact(c.Peer)
-	var done []*outgoing
-	for _, item := range c.outbox {
-		if item.sequence != 0 && item.sequence <= upTo && (who.State != contact.Requested || item.Kind == message.Request) {
-			item.acked = true
-		}
-	}
-	for i, item := range c.outbox {
-		if item.acked && item.last() && whole(c.outbox[:i+1], item) {
-			done = append(done, slices.Collect(partsOf(c.outbox[:i+1], item))...)
-		}
-	}
-	if len(done) == 0 {
-		return m.commit(c, t, t.numbers, &c.ledger, nil)
-	}
-	c.renewals = 0
-	if !m.settle(c, done, control.Delivered, "") {
-		for _, item := range done {
-			item.acked = false // it is repeated, so that it is acknowledged again
-		}
-		return false
-	}
-	m.wake(c)
-	return true
-}
-
-// partsOf yields the parts of the text that an item is one of.
-func partsOf(outbox []*outgoing, of *outgoing) iter.Seq[*outgoing] {
-	return func(yield func(*outgoing) bool) {
-		for _, item := range outbox {
-			if item.ID == of.ID && !yield(item) {
-				return
-			}
-		}
-	}
-}
-
-// whole reports whether all parts of a text are acknowledged.
-func whole(outbox []*outgoing, of *outgoing) bool {
-	for item := range partsOf(outbox, of) {
-		if !item.acked {
-			return false
-		}
-	}
-	return true
-}
-
-// settle takes messages out of the outbox and tells how they ended. It reports whether
-// that could be stored. Called with mu held.
-func (m *messenger) settle(c *conversation, items []*outgoing, state, reason string) bool {
-	err := m.profile.vault.Update(func(tx *vault.Tx) error {
-		if t := c.current(); t != nil { // who takes the vault is not to find keys that are past
-			if err := c.putTalk(tx, t, t.numbers); err != nil {
-				return err
-			}
-		}
-		return c.deleteOutgoing(tx, items)
-	})
-	if err != nil {
-		m.log.Error("the outbox could not be stored", "error", err)
-		return false // they are repeated, and acknowledged again
-	}
-	if t := c.current(); t != nil {
-		c.stored(t)
-	}
-	c.drop(items)
-	for _, item := range items {
-		if item.Kind == message.Text && item.last() {
-			if state == control.Delivered && !item.Told { // the receipt was faster than the node's answer
-				m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
-			}
-			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: state, Reason: reason})
-		}
-	}
-	return true
-}
-
-// deleteOutgoing deletes messages from the vault, and the frames of all if those that are left
-// are to be sealed anew.
-func (c *conversation) deleteOutgoing(tx *vault.Tx, items []*outgoing) error {
-	for _, item := range items {
-		if err := tx.Delete(bucketOutbox, item.key()); err != nil {
-			return err
-		}
-	}
-	stale := items
-	if givenUp(items) {
-		stale = c.outbox
-	}
-	for _, item := range stale {
-		if err := tx.Delete(bucketFrames, item.key()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// drop takes messages out of the outbox once they are deleted from the vault.
-func (c *conversation) drop(items []*outgoing) {
-	c.outbox = slices.DeleteFunc(c.outbox, func(item *outgoing) bool { return slices.Contains(items, item) })
-	if givenUp(items) {
-		c.unseal()
-	}
-}
-
-// givenUp reports whether messages were sealed and not acknowledged. When such leave the
-// outbox, all that is left is sealed anew: the other side waits for their numbers until it is told
-// that it need not.
-func givenUp(items []*outgoing) bool {
-	return slices.ContainsFunc(items, func(item *outgoing) bool { return item.sequence != 0 && !item.acked })
 }
 
 func sentPath(id message.ID, path *overlay.Path) *control.Path {

@@ -107,6 +107,21 @@ func (p *people) retry() {
 	}
 }
 
+// forget lets go of a person whose record is deleted from the vault.
+func (p *people) forget(id hashid.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cache.Remove(id)
+}
+
+// moved has the next suspicion of a person's record lead to a look-up, however recent the last was:
+// who begins a session anew may do so at another node.
+func (p *people) moved(id hashid.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.remembered(id).doubt = time.Time{}
+}
+
 // known returns a person's key record if there is one, without a look-up.
 func (p *people) known(id hashid.ID) *record.KeyRecord {
 	p.mu.Lock()
@@ -158,6 +173,9 @@ func (p *people) learn(id hashid.ID, who *person, raw []byte, now time.Time) boo
 		return true
 	}
 	who.record, who.raw = rec, raw
+	if kept, ok := p.cache.Peek(id); !ok || kept != who {
+		return true // forgotten while it was looked up
+	}
 	// Losing it costs a look-up after the next start, no more.
 	_ = p.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketRecords, id.String(), raw) })
 	return true

@@ -185,6 +185,32 @@ func TestSuspectRecordIsLookedUpOnceAMinute(t *testing.T) {
 	})
 }
 
+// Who has begun a session anew is looked up at the next suspicion, however recent the last was.
+func TestMovedPersonIsLookedUpAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		b := &phoneBook{raw: published(t, bob, 1, seq())}
+		p := testPeople(t, vault.Memory(), b)
+		for _, suspect := range []bool{false, true} { // which finds nothing new
+			if _, err := p.record(t.Context(), bob.hashid(), suspect); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(recordAgain)
+		}
+		b.raw = published(t, bob, 2, seq()+5)
+		if r, err := p.record(t.Context(), bob.hashid(), true); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+			t.Errorf("within a minute of the last suspicion: %v, %v", r, err)
+		}
+		p.moved(bob.hashid())
+		if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+			t.Errorf("without a suspicion: %v, %v", r, err)
+		}
+		if r, err := p.record(t.Context(), bob.hashid(), true); err != nil || r.Inbox.Node != (hashid.NodeID{2}) {
+			t.Errorf("after he has moved: %v, %v", r, err)
+		}
+	})
+}
+
 // What is no record of this person counts as none found.
 func TestLookUpsThatBringRubbishGrowRare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,6 +34,12 @@ func (n *Node) ID() control.ID {
 // message's id once it is stored. It does not wait for the network.
 func (n *Node) Send(name, text string) (message.ID, error) { return n.messenger.send(name, text) }
 
+// SendVerified does the same, but refuses with contact.ErrUnverified what would go to a contact whose
+// safety number was not compared, or has changed since.
+func (n *Node) SendVerified(name, text string) (message.ID, error) {
+	return n.messenger.sendVerified(name, text)
+}
+
 // Add makes a person a contact under a local name: it sends a request, with a
 // text that may be empty, or accepts the person's own request.
 func (n *Node) Add(id hashid.ID, name, text string) error { return n.messenger.add(id, name, text) }
@@ -51,7 +57,7 @@ func (n *Node) Contacts() []control.Contact {
 	defer n.messenger.mu.Unlock()
 	var list []control.Contact
 	for _, c := range n.messenger.book.Contacts() {
-		list = append(list, described(c))
+		list = append(list, n.messenger.described(c))
 	}
 	return list
 }
@@ -61,11 +67,18 @@ func (n *Node) Contact(name string) (control.Contact, error) {
 	n.messenger.mu.Lock()
 	defer n.messenger.mu.Unlock()
 	c, err := n.messenger.book.Named(name)
-	return described(c), err
+	if err != nil {
+		return control.Contact{}, err
+	}
+	return n.messenger.described(c), nil
 }
 
-func described(c contact.Contact) control.Contact {
-	return control.Contact{Hashid: c.Hashid.String(), Name: c.Name, Nick: c.Nick, State: string(c.State), Since: c.Since}
+// described is a contact as it is shown. Called with mu held.
+func (m *messenger) described(c contact.Contact) control.Contact {
+	return control.Contact{
+		Hashid: c.Hashid.String(), Name: c.Name, Tag: m.book.Tag(c.Hashid), Nick: c.Nick, State: string(c.State), Since: c.Since,
+		Last: c.Last, Verified: m.verified(c), Changed: !c.Offered.IsZero(),
+	}
 }
 
 // Requests returns the open requests of strangers, the oldest first.
@@ -74,7 +87,7 @@ func (n *Node) Requests() []control.Request {
 	defer n.messenger.mu.Unlock()
 	var list []control.Request
 	for _, r := range n.messenger.book.Requests() {
-		list = append(list, control.Request{From: r.From.String(), Name: r.Nick, Text: r.Text, At: r.At})
+		list = append(list, control.Request{From: r.From.String(), Name: r.Nick, Tag: n.messenger.book.Tag(r.From), Text: r.Text, At: r.At})
 	}
 	return list
 }

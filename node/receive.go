@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"chatnt/discovery/hashid"
 	"chatnt/node/contact"
@@ -162,14 +163,12 @@ func (m *messenger) acknowledge(c *conversation, t *talk, kind message.Kind) {
 // is not taken in is not acknowledged, and comes again. Called with mu held.
 func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) bool {
 	who, known := m.book.Contact(c.Peer)
-	if who.State == contact.Rejected && who.Ours {
-		return false // silence
+	if who.Silent() {
+		return false
 	}
 	switch msg.Kind {
-	case message.Text:
-		return m.agreed(c, who) && m.takeText(c, t, msg)
-	case message.Renew:
-		return m.agreed(c, who) && m.commit(c, t, t.after(msg), &c.ledger, nil)
+	case message.Text, message.Renew:
+		return m.takeSaid(c, t, who, msg)
 	case message.Request:
 		return m.takeRequest(c, t, who, known, msg)
 	case message.Accept, message.Reject:
@@ -180,10 +179,10 @@ func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) boo
 
 // commit stores how far a talk has come, together with what also
 // does, and with the conversation's ledger, which also may change. Called with mu held.
-func (m *messenger) commit(c *conversation, t *talk, n numbers, next *ledger, also func(*vault.Tx) error) bool {
+func (m *messenger) commit(c *conversation, t *talk, n numbers, next *ledger, also ...func(*vault.Tx) error) bool {
 	stored := m.update("a message could not be stored and will be asked for again", func(tx *vault.Tx) error {
-		if also != nil {
-			if err := also(tx); err != nil {
+		for _, change := range also {
+			if err := change(tx); err != nil {
 				return err
 			}
 		}
@@ -225,23 +224,42 @@ func (m *messenger) putTalk(tx *vault.Tx, c *conversation, t *talk, n numbers) e
 		if err := m.hellos.put(tx, t.session.ID(), c.Peer, m.now()); err != nil {
 			return err
 		}
+		if err := storeKeys(tx, c.Peer, t.keys); err != nil {
+			return err
+		}
 	}
 	return c.putTalk(tx, t, n)
 }
 
-// agreed reports whether a person may write here, as a contact may. So may one who was asked: it
-// writes only if it has said yes, and when that does not come this profile is a copy from before it.
-// Called with mu held.
-func (m *messenger) agreed(c *conversation, who contact.Contact) bool {
-	if who.State != contact.Requested {
-		return who.State == contact.Accepted
+// takeSaid handles what only a contact says. Whoever was asked and says it is one: it
+// does so only if it has said yes, and when that does not come this profile is a copy from before it.
+func (m *messenger) takeSaid(c *conversation, t *talk, who contact.Contact, msg *message.Message) bool {
+	take := m.takeText
+	if msg.Kind == message.Renew {
+		take = m.takeRenewal
 	}
+	switch who.State {
+	case contact.Accepted:
+		return take(c, t, msg)
+	case contact.Requested:
+		yes, agree := m.agreement(who)
+		taken := take(c, t, msg, agree)
+		if taken {
+			m.answered(c, yes)
+		}
+		return taken
+	}
+	return false
+}
+
+// agreement is a contact who has said yes, and what stores it.
+func (m *messenger) agreement(who contact.Contact) (yes contact.Contact, agree func(*vault.Tx) error) {
 	who.State, who.Since = contact.Accepted, m.now()
-	stored := m.update("a message could not be stored and will be asked for again", func(tx *vault.Tx) error { return storeContact(tx, who) })
-	if stored {
-		m.answered(c, who)
-	}
-	return stored
+	return who, func(tx *vault.Tx) error { return storeContact(tx, who) }
+}
+
+func (m *messenger) takeRenewal(c *conversation, t *talk, msg *message.Message, also ...func(*vault.Tx) error) bool {
+	return m.commit(c, t, t.after(msg), &c.ledger, also...)
 }
 
 // seenOf returns the texts of the other side that have come. Called with mu held.
@@ -257,41 +275,45 @@ func (m *messenger) seenOf(c *conversation) (*seen, error) {
 	return c.seen, nil
 }
 
-func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message) bool {
+func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message, also ...func(*vault.Tx) error) bool {
 	if _, err := m.seenOf(c); err != nil {
 		return false
 	}
 	if c.seen.has(msg.ID) { // shown before, and sent again in another talk
-		return m.commit(c, t, t.after(msg), &c.ledger, nil)
+		return m.commit(c, t, t.after(msg), &c.ledger, also...)
 	}
 	n := t.after(msg)
 	text, whole := n.join(msg)
 	if !whole {
-		return m.commit(c, t, n, &c.ledger, nil)
+		return m.commit(c, t, n, &c.ledger, also...)
 	}
 	news := unshown{
 		Number: m.lastUnshown + 1, From: c.Peer, ID: msg.ID, At: msg.At,
 		Text: strings.ToValidUTF8(string(text), "\ufffd"),
 	}
-	with, next := *c.seen, c.ledger
+	with, next, now := *c.seen, c.ledger, m.now()
 	with.add(msg.ID, next.Seen)
 	next.Seen++
-	stored := m.commit(c, t, n, &next, func(tx *vault.Tx) error {
+	stored := m.commit(c, t, n, &next, append(also, func(tx *vault.Tx) error {
 		if err := with.put(tx, c.Peer, next.Seen-1); err != nil {
 			return err
 		}
 		theirs := said{ID: news.ID, Text: news.Text, At: news.At}
-		if err := next.keep(tx, theirs, lifetime(next.TTL, msg.TTL), m.now()); err != nil {
+		if err := next.keep(tx, theirs, lifetime(next.TTL, msg.TTL), now); err != nil {
+			return err
+		}
+		if err := m.storeLast(tx, c.Peer, now); err != nil {
 			return err
 		}
 		if err := c.forgetCopies(tx, t, msg.ID); err != nil {
 			return err
 		}
 		return store(tx, bucketUnshown, news.key(), news)
-	})
+	})...)
 	if !stored {
 		return false
 	}
+	m.last(c.Peer, now)
 	c.copiesForgotten(t, msg.ID)
 	nudge(m.aged)
 	*c.seen, m.lastUnshown = with, news.Number
@@ -313,13 +335,16 @@ func (n *numbers) join(msg *message.Message) (text []byte, whole bool) {
 	}
 	// All parts but the last are full.
 	whole = msg.Part == msg.Parts-1
-	n.partID, n.parts = message.ID{}, nil
+	n.partID, n.parts, n.partEnd = message.ID{}, nil, time.Time{}
 	if at != len(before) || !whole && len(msg.Text) != message.PartSize {
 		return nil, false
 	}
 	text = slices.Concat(before, msg.Text)
 	if !whole {
 		n.partID, n.parts = msg.ID, text
+		if msg.TTL != 0 {
+			n.partEnd = msg.At.Add(msg.TTL)
+		}
 	}
 	return text, whole && len(text) > 0
 }
@@ -332,21 +357,39 @@ func (m *messenger) takeRequest(c *conversation, t *talk, who contact.Contact, k
 		return m.takeAgreement(c, t, who, msg)
 	}
 	if _, open := m.book.Request(c.Peer); open { // told once
-		return m.commit(c, t, t.after(msg), &c.ledger, nil)
+		return m.commit(c, t, t.after(msg), &c.ledger)
 	}
-	if len(m.book.Requests()) >= contact.MaxRequests {
-		m.log.Debug("a request was left out: too many wait for an answer already")
+	return m.takeStranger(c, t, msg, contact.Request{
+		From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now(), Identity: t.keys.Identity, Key: t.keys.Agreement,
+	})
+}
+
+// takeStranger takes in a stranger's request, if need be in place of one that has shown less work.
+func (m *messenger) takeStranger(c *conversation, t *talk, msg *message.Message, asking contact.Request) bool {
+	least, displaced, err := m.book.Room(asking)
+	if err != nil {
+		m.log.Debug("a request was left out", "cause", err)
 		return false
 	}
-	asking := contact.Request{From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now()}
-	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return store(tx, bucketRequests, c.Peer.String(), asking) }) {
+	stored := m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error {
+		if displaced {
+			if err := m.displace(tx, least.From); err != nil {
+				return err
+			}
+		}
+		return store(tx, bucketRequests, c.Peer.String(), asking)
+	})
+	if !stored {
 		return false
 	}
 	if err := m.book.Ask(asking); err != nil {
 		m.log.Error("a request was stored and is not shown before the next start", "error", err)
 	}
+	if displaced {
+		m.displaced(least.From)
+	}
 	m.enter(c)
-	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Text: asking.Text})
+	m.feed.emit(control.RequestReceived{From: c.Peer.String(), Nick: asking.Nick, Tag: m.book.Tag(c.Peer), Text: asking.Text})
 	return true
 }
 
@@ -354,9 +397,9 @@ func (m *messenger) takeRequest(c *conversation, t *talk, who contact.Contact, k
 func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact, msg *message.Message) bool {
 	answered := slices.ContainsFunc(c.outbox, func(item *outgoing) bool { return item.Kind == message.Accept })
 	if answered { // whoever asks on and on gets one at a time
-		return m.commit(c, t, t.after(msg), &c.ledger, nil)
+		return m.commit(c, t, t.after(msg), &c.ledger)
 	}
-	who.Nick, who.State = msg.Nick, contact.Accepted
+	who.Nick, who.State, who.Last = msg.Nick, contact.Accepted, m.now()
 	nick, err := m.profile.nick()
 	n := t.after(msg)
 	if err == nil {
@@ -381,13 +424,18 @@ func (m *messenger) takeAnswer(c *conversation, t *talk, who contact.Contact, kn
 	news := who.State == contact.Requested
 	if news {
 		who.State, who.Since = contact.Rejected, m.now()
+		who.Last = who.Since
 		if msg.Kind == message.Accept {
-			who.State, who.Nick = contact.Accepted, msg.Nick
+			who.State = contact.Accepted
 		}
+	}
+	if msg.Kind == message.Accept && who.State == contact.Accepted {
+		who.Nick = msg.Nick
 	}
 	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
 		return false
 	}
+	m.book.Put(who)
 	if news {
 		m.answered(c, who)
 	}
@@ -397,7 +445,7 @@ func (m *messenger) takeAnswer(c *conversation, t *talk, who contact.Contact, kn
 // answered takes note of the answer to a request of this person's, which is stored. Called with mu held.
 func (m *messenger) answered(c *conversation, who contact.Contact) {
 	m.book.Put(who)
-	m.feed.emit(control.ContactChanged{Hashid: c.Peer.String(), Local: who.Name, State: string(who.State)})
+	m.tellContact(who, who.State)
 	var done []*outgoing
 	for _, item := range c.outbox {
 		if item.Kind == message.Request || who.State == contact.Rejected {

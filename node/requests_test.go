@@ -6,6 +6,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"chatnt/node/contact"
 	"chatnt/node/message"
@@ -265,7 +267,7 @@ func TestTextsAreAnAnswer(t *testing.T) {
 		deliver(t, m, bob(), first)
 		told := []string{"bob is accepted"}
 		if kind == message.Text {
-			told = append(told, "bob: hi")
+			told = []string{"bob: hi", "bob is accepted"}
 		}
 		expectTold(t, m, told...)
 		m = messengerOf(t, m.profile)
@@ -402,7 +404,7 @@ func TestRejectedStrangerHasNoName(t *testing.T) {
 	}
 }
 
-// Who has not said yes can say that the request came, and nothing else.
+// A receipt is an answer: who has not said yes sends none. It is one for the request, and nothing else.
 func TestReceiptBeforeTheAnswer(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
 	if err := m.add(bob().hashid(), "bob", ""); err != nil {
@@ -419,9 +421,73 @@ func TestReceiptBeforeTheAnswer(t *testing.T) {
 		t.Errorf("the outbox is %s, want %s", got, want)
 	}
 	deliver(t, m, bob(), receiptFor(m, bob(), 1))
+	expectTold(t, m, "bob is accepted")
+	for range 2 {
+		if got, want := outbox(m), fmt.Sprintf("2:%d", message.Text); got != want {
+			t.Errorf("the outbox is %s, want %s", got, want)
+		}
+		m = messengerOf(t, m.profile)
+	}
+	yes := say(message.Accept, 1) // under way meanwhile
+	yes.Nick = "Bobby"
+	deliver(t, m, bob(), yes)
 	expectTold(t, m)
-	if got, want := outbox(m), fmt.Sprintf("2:%d", message.Text); got != want {
-		t.Errorf("the outbox is %s, want %s", got, want)
+	if c, _ := m.book.Contact(bob().hashid()); c.Nick != "Bobby" || c.State != contact.Accepted {
+		t.Errorf("the contact is %+v", c)
+	}
+}
+
+// Texts wait for the answer no longer than the request does: a request that is made anew does not
+// stand behind them.
+func TestRequestIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := messengerOf(t, testProfile(t))
+		if err := m.add(bob().hashid(), "bob", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * 24 * time.Hour)
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		transcript(m)
+		time.Sleep(4*24*time.Hour + time.Minute)
+		c := m.conversation(bob().hashid())
+		if _, _, _, idle := m.takeDue(c); !idle {
+			t.Errorf("the outbox is %s", outbox(m))
+		}
+		expectTold(t, m, "failed the request was not answered for two weeks")
+		if err := m.add(bob().hashid(), "bob", "again"); err != nil {
+			t.Fatal(err)
+		}
+		if due, _ := sealDue(t, m, bob()); len(due) != 1 || string(readFirst(t, m, bob(), due[0].frame).Text) != "again" {
+			t.Errorf("%d messages are due", len(due))
+		}
+	})
+}
+
+// Whoever is asked again may not have the session any more in which it was asked before.
+func TestAskingAgainBeginsASession(t *testing.T) {
+	m := messengerOf(t, testProfile(t))
+	if err := m.add(bob().hashid(), "bob", ""); err != nil {
+		t.Fatal(err)
+	}
+	sealDue(t, m, bob())
+	begin(t, m, bob(), say(message.Reject, 1))
+	sealDue(t, m, bob()) // the receipt
+	c := m.conversation(bob().hashid())
+	before := c.Current
+	if err := m.add(bob().hashid(), "bob", "again"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		due, _ := sealDue(t, m, bob())
+		if len(due) != 1 || m.conversation(bob().hashid()).Current == before {
+			t.Fatalf("%d messages are due", len(due))
+		}
+		if first := readFirst(t, m, bob(), due[0].frame); first.Sequence != 1 || string(first.Text) != "again" {
+			t.Errorf("%+v goes out", first)
+		}
+		m = messengerOf(t, m.profile)
 	}
 }
 

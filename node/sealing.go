@@ -27,17 +27,33 @@ import (
 const _ = uint(message.Size-ratchet.BodySize) + uint(ratchet.BodySize-message.Size)
 
 // sealAll seals what is due and has no frame yet, and the receipts of talks, which it
-// returns. All that changes is stored before any of it may go out. Called with mu held.
+// returns. All that changes is stored before any of it may go out. The error is contact.ErrKeyChanged if
+// the record has another identity key than the contact is known by. Called with mu held.
 func (m *messenger) sealAll(c *conversation, to *record.KeyRecord, due []*outgoing, receipts []*talk) ([][]byte, error) {
+	who, met, err := m.meet(c, keysIn(to))
+	if err != nil {
+		return nil, err
+	}
 	b, err := m.seal(c, to, due, receipts)
+	met = met && len(b.sealers) > 0
 	if err == nil && len(b.sealers) > 0 {
-		err = m.profile.vault.Update(func(tx *vault.Tx) error { return b.put(tx, c) })
+		err = m.profile.vault.Update(func(tx *vault.Tx) error {
+			if met {
+				if err := store(tx, bucketContacts, c.Peer.String(), who); err != nil {
+					return err
+				}
+			}
+			return b.put(tx, c)
+		})
 	}
 	if err != nil {
 		b.wipe()
 		return nil, err
 	}
 	b.stored(c)
+	if met {
+		m.book.Put(who)
+	}
 	return b.acks, nil
 }
 
@@ -45,8 +61,8 @@ func (m *messenger) sealAll(c *conversation, to *record.KeyRecord, due []*outgoi
 type batch struct {
 	sealers []*sealer
 	items   []*outgoing
-	frames  []sealed // of the items, in the sealer that is for
-	current *sealer  // nil if there are none
+	frames  []sealed // of the items, in the current talk
+	current *sealer  // of that talk; nil if there are no items
 	acks    [][]byte
 }
 
@@ -69,7 +85,7 @@ func (m *messenger) seal(c *conversation, to *record.KeyRecord, due []*outgoing,
 		}
 	}
 	for _, t := range receipts {
-		if !slices.Contains(c.talks, t) { // it is over since
+		if !slices.Contains(c.talks, t) || b.begins() && slices.Contains(c.excess(), t) { // it is over
 			continue
 		}
 		s := b.current

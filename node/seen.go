@@ -12,7 +12,8 @@ import (
 
 const (
 	// seenKept is how many texts of a person are remembered by their ids, so that they
-	// are not shown again when they come in a new session: as many as may be unacknowledged.
+	// are not shown again when they come in a new session: as many as may be unacknowledged. One
+	// that its sender repeats from a copy of its profile, more than so many texts later, is shown again.
 	seenKept  = 1024
 	seenChunk = 64 // stored together
 )

@@ -16,7 +16,7 @@ import (
 
 func TestSendRefuses(t *testing.T) {
 	m := friends(t)
-	for name, text := range map[string]string{"bob": "", "bob ": "hi", "carol": "hi", "@bob": "\xff", bob().hashid().String(): strings.Repeat("x", message.MaxText+1)} {
+	for name, text := range map[string]string{"bob": "", "bobby": "hi", "carol": "hi", "@bob": "\xff", bob().hashid().String(): strings.Repeat("x", message.MaxText+1)} {
 		if _, err := m.send(name, text); err == nil {
 			t.Errorf("send(%q, %.10q) did not fail", name, text)
 		}

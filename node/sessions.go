@@ -11,15 +11,17 @@ import (
 	"chatnt/node/control"
 	"chatnt/node/message"
 	"chatnt/node/ratchet"
+	"chatnt/node/safety"
 	"chatnt/node/vault"
 )
 
 // How a conversation finds its session. Who writes first begins one, and counts it: its generation
-// is one more than that of the last it knows of. Both sides write in the one that outranks the others
-// they have (see talk.outranks), so a first message that comes late changes nothing. Whoever loses
-// part of its memory cannot go on in the old session. The other side notices by a frame whose number
-// was used before, by one in a session that it has long left behind, or by texts that a node took and
-// nobody acknowledges, and begins a new one. What was not acknowledged is sealed anew then.
+// is one more than that of the last it knows of (see renewAll for a profile that was restored). Both
+// sides write in the one that outranks the others they have (see talk.outranks), so a first message
+// that comes late changes nothing. Whoever loses part of its memory cannot go on in the old session.
+// The other side notices by a frame whose number was used before, by one in a session that it has
+// long left behind, or by texts that a node took and nobody acknowledges, and begins a new one. What
+// was not acknowledged is sealed anew then.
 
 const (
 	// renewAfter is how many attempts at one message the recipient's node must have
@@ -67,8 +69,9 @@ func (m *messenger) openedInSome(some []*conversation, frame []byte, test func(*
 		for _, t := range c.talks {
 			if test(t.session, frame) {
 				m.opened(c, t, frame)
-				at := slices.Index(m.recent, c)
-				m.recent = slices.Insert(slices.Delete(m.recent, at, at+1), 0, c)
+				if at := slices.Index(m.recent, c); at >= 0 {
+					m.recent = slices.Insert(slices.Delete(m.recent, at, at+1), 0, c)
+				}
 				return true
 			}
 		}
@@ -88,6 +91,9 @@ func (m *messenger) opened(c *conversation, t *talk, frame []byte) {
 		after.Wipe()
 		m.takeEarly(c, t)                   // its turn may have come when it could not be stored
 		m.acknowledge(c, t, message.Reject) // the receipt may have been lost
+		if len(t.early) == 0 {              // else it need not have been confirmed
+			c.repeats++
+		}
 		return
 	case errors.Is(err, ratchet.ErrRolledBack):
 		after.Wipe()
@@ -129,16 +135,16 @@ func (m *messenger) greeted(frame []byte) bool {
 	}
 	defer h.Wipe()
 	now, key := m.now(), h.Peer()
-	peer := hashid.Of(key[:])
-	who, known := m.book.Contact(peer)
-	silent := who.State == contact.Rejected && who.Ours
+	peer, keys := hashid.Of(key[:]), safety.Keys{Identity: key, Agreement: h.Agreement()}
+	who, _ := m.book.Contact(peer)
+	known := func(id hashid.ID) bool { _, known := m.book.Contact(id); return known }
 	if m.hellos.has(h.ID()) { // one of several, that comes after what followed its answer
 		if c, t := m.talkOf(peer, h.ID()); t != nil {
 			m.opened(c, t, frame)
 		}
 		return true
 	}
-	if silent || !m.hellos.room(peer, known, now) {
+	if who.Silent() || !m.hellos.room(peer, known, now) || m.another(peer, keys) {
 		return true
 	}
 	session, body, err := h.Accept(now)
@@ -151,7 +157,21 @@ func (m *messenger) greeted(frame []byte) bool {
 		session.Wipe()
 		return true
 	}
-	m.greet(peer, session, msg, now)
+	m.greet(peer, keys, session, msg, now)
+	return true
+}
+
+// another reports whether somebody comes with another identity key than it is known by, and
+// puts that to the person if it is a contact. Called with mu held.
+func (m *messenger) another(peer hashid.ID, keys safety.Keys) bool {
+	if asking, open := m.book.Request(peer); open {
+		return !asking.Key.IsZero() && asking.Key != keys.Agreement
+	}
+	who, known := m.book.Contact(peer)
+	if _, err := who.Meet(keys); !known || err == nil {
+		return false
+	}
+	m.offered(m.conversation(peer), who, keys.Agreement)
 	return true
 }
 
@@ -171,9 +191,10 @@ func (m *messenger) talkOf(peer hashid.ID, id ratchet.ID) (*conversation, *talk)
 
 // greet takes in the first message of a session that another person has begun: a stranger's
 // only if it is a request. Called with mu held.
-func (m *messenger) greet(peer hashid.ID, session *ratchet.Session, msg *message.Message, now time.Time) {
+func (m *messenger) greet(peer hashid.ID, keys safety.Keys, session *ratchet.Session, msg *message.Message, now time.Time) {
 	c := m.conversations[peer]
-	if _, known := m.book.Contact(peer); known && c == nil {
+	who, known := m.book.Contact(peer)
+	if known && c == nil {
 		c = m.conversation(peer)
 	}
 	if c == nil && (msg.Kind != message.Request || msg.Sequence != 1) || msg.Kind == message.Receipt {
@@ -184,7 +205,7 @@ func (m *messenger) greet(peer hashid.ID, session *ratchet.Session, msg *message
 		c = newConversation(ledger{Peer: peer, Next: 1})
 	}
 	t := newTalk(session, msg.Generation, now)
-	t.hello = true
+	t.hello, t.keys = true, keys
 	before, talks, old := c.ledger, c.talks, c.current()
 	began := old != nil && old.session.Established() && t.generation > old.generation
 	preferred := c.prefers(t)
@@ -192,7 +213,14 @@ func (m *messenger) greet(peer hashid.ID, session *ratchet.Session, msg *message
 	if preferred {
 		c.Current, c.Generation = t.id(), t.generation
 	}
+	if met, err := who.Meet(keys); known && err == nil {
+		m.book.Put(met) // whatever is stored of it now has the keys
+	}
 	if !m.take(c, t, msg) {
+		if left, known := m.book.Contact(peer); known {
+			left.Identity, left.Key = who.Identity, who.Key
+			m.book.Put(left)
+		}
 		c.Current, c.Generation, c.talks = before.Current, before.Generation, talks
 		session.Wipe()
 		return
@@ -202,6 +230,8 @@ func (m *messenger) greet(peer hashid.ID, session *ratchet.Session, msg *message
 		return
 	}
 	c.unseal()
+	c.repeats = refreshAfter - 1 // if it is repeated, it comes from another node perhaps
+	m.people.moved(peer)
 	m.wake(c)
 	if began {
 		m.warnRenewed(c, "%s has begun the conversation anew, as after a profile was restored")
@@ -246,9 +276,5 @@ func (m *messenger) renew(c *conversation) bool {
 // warnRenewed tells the person that a conversation has new keys, and why, with the name of the other side in it.
 // Called with mu held.
 func (m *messenger) warnRenewed(c *conversation, why string) {
-	name := c.Peer.String()
-	if who, ok := m.book.Contact(c.Peer); ok {
-		name = who.Name
-	}
-	m.feed.emit(control.Warning{About: aboutSession, Text: fmt.Sprintf(why, name) + ": it goes on under new keys"})
+	m.feed.emit(control.Warning{About: aboutSession, Text: fmt.Sprintf(why, m.called(c.Peer)) + ": it goes on under new keys"})
 }

@@ -17,6 +17,7 @@ import (
 	"chatnt/discovery/hashid"
 	"chatnt/node/message"
 	"chatnt/node/ratchet"
+	"chatnt/node/safety"
 	"chatnt/node/vault"
 )
 
@@ -31,9 +32,10 @@ import (
 //	37      4     generation, from 1
 //	41      8     when something was last opened in it, or it began here, unix nanoseconds
 //	49      16    id of a text of which some parts have come, else zeros
-//	65      4     their length n, at most that of the longest text
-//	69      n     the parts
-//	69+n          the session, see package ratchet
+//	65      8     when the text is to be forgotten, unix nanoseconds; 0: never
+//	73      4     their length n, at most that of the longest text
+//	77      n     the parts
+//	77+n          the session, see package ratchet
 //
 // under the hashid of the other person, a space and the session's id in hexadecimal.
 const talkVersion = 1
@@ -50,8 +52,9 @@ type talk struct {
 	session    *ratchet.Session
 	generation uint32
 
-	hello    bool // begun by the other side, and that is not stored yet
-	answered bool // by the other side for the first time, and that is not stored yet
+	hello    bool        // begun by the other side, and that is not stored yet
+	keys     safety.Keys // of the other side, while hello
+	answered bool        // by the other side for the first time, and that is not stored yet
 
 	early      map[uint64]*message.Message // stored before their turn, by number
 	spent      []uint64                    // of early, not deleted from the vault yet
@@ -66,8 +69,9 @@ type numbers struct {
 	before   uint32     // of the message before next
 	used     time.Time
 
-	partID message.ID // of a text of which some parts have come
-	parts  []byte     // never changed in place
+	partID  message.ID // of a text of which some parts have come
+	partEnd time.Time  // when it is to be forgotten; zero: never
+	parts   []byte     // never changed in place
 }
 
 // after is how far the talk has come with the message whose turn it is.
@@ -79,7 +83,7 @@ func (n numbers) after(msg *message.Message) numbers {
 // without is n with nothing of a text of which some parts have come.
 func (n numbers) without(id message.ID) numbers {
 	if n.partID == id {
-		n.partID, n.parts = message.ID{}, nil
+		n.partID, n.parts, n.partEnd = message.ID{}, nil, time.Time{}
 	}
 	return n
 }
@@ -121,8 +125,9 @@ func (t *talk) put(tx *vault.Tx, peer hashid.ID, n numbers, s *ratchet.Session) 
 	raw = append(raw, n.last[:]...)
 	raw = binary.BigEndian.AppendUint32(raw, n.before)
 	raw = binary.BigEndian.AppendUint32(raw, t.generation)
-	raw = binary.BigEndian.AppendUint64(raw, uint64(n.used.UnixNano()))
+	raw = binary.BigEndian.AppendUint64(raw, nanos(n.used))
 	raw = append(raw, n.partID[:]...)
+	raw = binary.BigEndian.AppendUint64(raw, nanos(n.partEnd))
 	raw = binary.BigEndian.AppendUint32(raw, uint32(len(n.parts)))
 	raw = append(raw, n.parts...)
 	raw = s.Append(raw)
@@ -152,6 +157,7 @@ func parseTalk(key string, raw []byte) (hashid.ID, *talk, error) {
 		t       = &talk{early: make(map[uint64]*message.Message)}
 		version uint8
 		used    uint64
+		end     uint64
 		length  uint32
 		damaged = errors.New("a stored session is damaged")
 	)
@@ -159,15 +165,29 @@ func parseTalk(key string, raw []byte) (hashid.ID, *talk, error) {
 	peer, err := hashid.Parse(text)
 	if err != nil || !s.ReadUint8(&version) || version != talkVersion ||
 		!s.ReadUint64(&t.next) || !s.ReadUint64(&t.received) || !s.CopyBytes(t.last[:]) ||
-		!s.ReadUint32(&t.before) || !s.ReadUint32(&t.generation) || !s.ReadUint64(&used) || !s.CopyBytes(t.partID[:]) || !s.ReadUint32(&length) ||
+		!s.ReadUint32(&t.before) || !s.ReadUint32(&t.generation) || !s.ReadUint64(&used) || !s.CopyBytes(t.partID[:]) || !s.ReadUint64(&end) || !s.ReadUint32(&length) ||
 		length > message.MaxText || !s.ReadBytes(&t.parts, int(length)) || t.next == 0 || t.generation == 0 {
 		return peer, nil, damaged
 	}
-	t.used, t.parts = time.Unix(0, int64(used)), bytes.Clone(t.parts)
+	t.used, t.partEnd, t.parts = fromNanos(used), fromNanos(end), bytes.Clone(t.parts)
 	if t.session, err = ratchet.Parse(s); err != nil || t.id() != id {
 		return peer, nil, damaged
 	}
 	return peer, t, nil
+}
+
+func nanos(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixNano())
+}
+
+func fromNanos(n uint64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(n))
 }
 
 // follows reports whether a message whose turn it is knows of the one that was taken in

@@ -33,7 +33,7 @@ func (m *messenger) tell(u unshown, again bool) {
 		name = who.Name
 	}
 	m.feed.emitStored(control.MessageReceived{
-		ID: u.ID.String(), From: u.From.String(), Name: name, Text: u.Text, At: u.At, Again: again,
+		ID: u.ID.String(), From: u.From.String(), Name: name, Tag: m.book.Tag(u.From), Text: u.Text, At: u.At, Again: again,
 	}, u.key())
 }
 

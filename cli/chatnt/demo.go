@@ -266,9 +266,9 @@ func (p printer) outcome(line string, result any, failed error) error {
 	case p.json != nil:
 		return p.json.Done(line, result)
 	case failed != nil:
-		return errors.Join(p.line("> "+repl.Clean(line)), p.line("error: "+repl.Clean(failed.Error())))
+		return errors.Join(p.line("> "+repl.Inline(line)), p.line("error: "+repl.Inline(failed.Error())))
 	}
-	return errors.Join(p.line("> "+repl.Clean(line)), p.line(repl.Result(result)))
+	return errors.Join(p.line("> "+repl.Inline(line)), p.line(repl.Result(result)))
 }
 
 func (p printer) line(text string) error {

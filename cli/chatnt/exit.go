@@ -6,6 +6,8 @@ import (
 	"chatnt/cli/repl"
 	"chatnt/discovery/network"
 	"chatnt/node"
+	"chatnt/node/backup"
+	"chatnt/node/contact"
 	"chatnt/node/vault"
 )
 
@@ -14,8 +16,10 @@ const (
 	exitDone        = 0
 	exitError       = 1
 	exitUsage       = 2
+	exitQueued      = 3
 	exitNoNetwork   = 4
 	exitPassphrase  = 5
+	exitUnverified  = 6
 	exitInterrupted = 130
 )
 
@@ -39,8 +43,12 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, node.ErrNoNetwork):
 		return exitNoNetwork
-	case errors.Is(err, vault.ErrPassphrase):
+	case errors.Is(err, vault.ErrPassphrase), errors.Is(err, backup.ErrPassphrase):
 		return exitPassphrase
+	case errors.Is(err, contact.ErrKeyChanged), errors.Is(err, contact.ErrUnverified):
+		return exitUnverified
+	case errors.As(err, new(queuedError)):
+		return exitQueued
 	}
 	return exitError
 }

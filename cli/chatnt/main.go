@@ -28,7 +28,7 @@ func main() {
 	stopTerm()
 	stopInt()
 	if err != nil && code != exitInterrupted {
-		fmt.Fprintf(os.Stderr, "chatnt: %s\n", repl.Clean(err.Error())) // one line, whatever is quoted in it
+		fmt.Fprintf(os.Stderr, "chatnt: %s\n", repl.Inline(err.Error())) // one line, whatever is quoted in it
 	}
 	os.Exit(code)
 }

@@ -186,14 +186,14 @@ func (c *common) join(ctx context.Context, n *network.Network) (err error) {
 	if err := p.SetNetwork(n, nil); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.std.err, "Joined %s. Start the node with 'chatnt'.\n", n.Name)
+	fmt.Fprintf(c.std.err, "Joined %s. Start the node with 'chatnt'.\n", repl.Inline(n.Name))
 	return nil
 }
 
 // confirmHops asks a person at a terminal, and warns a script, that a network
 // hides less than usual.
 func (c *common) confirmHops(ctx context.Context, n *network.Network) error {
-	fmt.Fprintf(c.std.err, "Messages in %s pass %d of the usual 3 relays: a relay learns more about who talks to whom.\n", n.Name, n.Hops)
+	fmt.Fprintf(c.std.err, "Messages in %s pass %d of the usual 3 relays: a relay learns more about who talks to whom.\n", repl.Inline(n.Name), n.Hops)
 	if !term.IsTerminal(int(c.std.in.Fd())) {
 		return nil
 	}
@@ -260,6 +260,6 @@ func (c *common) showNetwork(s control.Status) error {
 	if s.Public {
 		kind = "public"
 	}
-	_, err := fmt.Fprintf(c.std.out, "name  %s\nid    %s\nkind  %s\nhops  %d\n", repl.Clean(s.Network), s.NetworkID, kind, s.Hops)
+	_, err := fmt.Fprintf(c.std.out, "name  %s\nid    %s\nkind  %s\nhops  %d\n", repl.Inline(s.Network), s.NetworkID, kind, s.Hops)
 	return err
 }

@@ -115,7 +115,7 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 	}
 	return runNode(ctx, n, func(ctx context.Context) error {
 		if dir != "" {
-			stop := f.serveSocket(ctx, n, dir, log)
+			stop := serveSocket(ctx, n, dir, log)
 			defer stop()
 		}
 		return f.talk(ctx, n)
@@ -123,7 +123,7 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 }
 
 // serveSocket opens the control socket; the node runs without one if that fails.
-func (f *nodeFlags) serveSocket(ctx context.Context, n control.Profile, dir string, log *slog.Logger) (stop func()) {
+func serveSocket(ctx context.Context, n control.Profile, dir string, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {

@@ -80,7 +80,12 @@ func (c *common) passphrase(ctx context.Context, isNew bool) ([]byte, error) {
 		return c.askHidden(ctx, "Passphrase: ")
 	}
 	fmt.Fprintln(c.std.err, "This makes a new profile. Its passphrase cannot be recovered: keep it well.")
-	first, err := c.askHidden(ctx, "New passphrase: ")
+	return c.askNew(ctx, "New passphrase: ")
+}
+
+// askNew asks for a new passphrase twice.
+func (c *common) askNew(ctx context.Context, question string) ([]byte, error) {
+	first, err := c.askHidden(ctx, question)
 	if err != nil {
 		return nil, err
 	}

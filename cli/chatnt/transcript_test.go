@@ -37,12 +37,14 @@ func TestMain(m *testing.M) {
 //	                            that are no "relays" match the lines of FILE, in order
 //	start NAME ARGS...          chatnt ARGS runs in the background until it is ready
 //	tell NAME LINE REGEXP       it answers a line with a done or error that matches
+//	hears NAME REGEXP           it tells of an event that matches, after the last one heard
 //	hangup NAME CODE            its input ends, and it exits with CODE
 //	ended NAME CODE             it exits with CODE of itself
 //	signal NAME INT|TERM CODE   it gets a signal, and exits with CODE
 //	set VARIABLE FILE           sets a variable to a file's only line
 //	binary FILE                 makes a file of lines that are no text
 //	same FILE FILE              compares two files byte for byte
+//	cut FILE TO N               copies the first N bytes of a file
 func TestTranscripts(t *testing.T) {
 	var nodes nodes
 	testscript.Run(t, testscript.Params{
@@ -63,8 +65,8 @@ func TestTranscripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fails": fails, "json": jsonLines, "binary": binary, "same": same, "set": set,
-			"start": nodes.start, "tell": nodes.tell, "hangup": nodes.hangup, "signal": nodes.signal, "ended": nodes.ended,
+			"fails": fails, "json": jsonLines, "binary": binary, "same": same, "set": set, "cut": cut,
+			"start": nodes.start, "tell": nodes.tell, "hears": nodes.hears, "hangup": nodes.hangup, "signal": nodes.signal, "ended": nodes.ended,
 		},
 	})
 }
@@ -176,6 +178,12 @@ func same(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])[:n]), 0o600))
+}
+
 // nodes are the running programs of all transcripts.
 type nodes struct {
 	mu      sync.Mutex
@@ -186,6 +194,7 @@ type running struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	events *bufio.Scanner
+	told   []string      // events that tell has passed over, for hears
 	errors *bytes.Buffer // to be read once the program has ended
 }
 
@@ -238,6 +247,7 @@ func (n *nodes) tell(ts *testscript.TestScript, _ bool, args []string) {
 		var event struct{ Event, Line string }
 		ts.Check(json.Unmarshal(r.events.Bytes(), &event))
 		if event.Event != "done" && event.Event != "error" {
+			r.told = append(r.told, r.events.Text())
 			continue
 		}
 		if event.Line != args[1] || !regexp.MustCompile(args[2]).MatchString(r.events.Text()) {
@@ -246,6 +256,25 @@ func (n *nodes) tell(ts *testscript.TestScript, _ bool, args []string) {
 		return
 	}
 	ts.Fatalf("no answer to %q: %s", args[1], r.errors)
+}
+
+func (n *nodes) hears(ts *testscript.TestScript, _ bool, args []string) {
+	r, want := n.of(ts, args[0]), regexp.MustCompile(args[1])
+	for i, event := range r.told {
+		if want.MatchString(event) {
+			r.told = r.told[i+1:]
+			return
+		}
+	}
+	r.told = nil
+	late := time.AfterFunc(time.Minute, func() { _ = r.cmd.Process.Kill() })
+	defer late.Stop()
+	for r.events.Scan() {
+		if want.MatchString(r.events.Text()) {
+			return
+		}
+	}
+	ts.Fatalf("%s tells of nothing that matches %q: %s", args[0], args[1], r.errors)
 }
 
 func (n *nodes) hangup(ts *testscript.TestScript, _ bool, args []string) {

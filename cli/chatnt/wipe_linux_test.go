@@ -56,7 +56,7 @@ func TestWipeAsks(t *testing.T) {
 	}{
 		{nil, []step{
 			{"Ready in fam", "/wipe\r"},
-			{"cannot be undone. Do it?", "n\r"},
+			{"Do it?", "n\r"},
 			{"nothing was done", "/wipe\r"},
 			{"[y/N]", "\r"},
 			{"nothing was done", "/quit\r"},
@@ -65,10 +65,10 @@ func TestWipeAsks(t *testing.T) {
 		{nil, []step{
 			{"Ready in fam", "/id new work\r"},
 			{"is a new identity", "/id delete work\r"},
-			{"cannot be undone. Do it?", "yes\r"},
+			{"Do it?", "yes\r"},
 			{"> ", "/id use work\r"},
 			{"no identity of this name", "/wipe\r"},
-			{"cannot be undone. Do it?", "y\r"},
+			{"Do it?", "y\r"},
 		}, exitDone, false},
 		{[]string{"wipe"}, []step{{"cannot be undone. Do it? [y/N]", "y\r"}}, exitDone, false},
 	} {

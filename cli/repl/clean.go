@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"chatnt/node/contact"
 )
 
 const (
@@ -50,7 +52,7 @@ func Clean(s string) string {
 		case isLineBreak(r):
 			b.WriteString(lineBreak)
 			marks = 0
-		case r == '\t', unicode.Is(unicode.Zs, r), isBlank(r):
+		case r == '\t', unicode.Is(unicode.Zs, r), contact.Blank(r):
 			b.WriteByte(' ')
 			marks = 0
 		case isHidden(r):
@@ -70,19 +72,6 @@ func Clean(s string) string {
 func isLineBreak(r rune) bool {
 	switch r {
 	case '\n', '\v', '\f', '\r', '\u0085', '\u2028', '\u2029':
-		return true
-	}
-	return false
-}
-
-// isBlank reports whether r is drawn as an empty space, though Unicode counts it to
-// the letters, signs or marks.
-func isBlank(r rune) bool {
-	switch r {
-	case '\u2800', // braille pattern blank
-		'\U00013441', '\U00013442', // Egyptian hieroglyph full and half blank
-		'\U00016fe4', // Khitan small script filler
-		'\U0001d159': // musical symbol null notehead
 		return true
 	}
 	return false

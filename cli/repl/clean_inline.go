@@ -1,6 +1,10 @@
 package repl
 
-import "golang.org/x/text/unicode/bidi"
+import (
+	"strconv"
+
+	"golang.org/x/text/unicode/bidi"
+)
 
 // fence is the left-to-right mark. It is as wide as nothing and stands, to a terminal
 // that draws from right to left, for a letter that runs from left to right.
@@ -20,13 +24,33 @@ const fence = "\u200e"
 // there. Clean drops the marks of others, so nobody opens or closes a fence but we.
 func Inline(s string) string {
 	s = Clean(s)
-	for rest := s; rest != ""; {
-		properties, size := bidi.LookupString(rest)
-		switch properties.Class() {
-		case bidi.R, bidi.AL, bidi.AN:
-			return fence + s + fence
-		}
-		rest = rest[max(size, 1):]
+	if runsLeft(s) {
+		return fence + s + fence
 	}
 	return s
 }
+
+// runsLeft reports whether something in s runs from right to left.
+func runsLeft(s string) bool {
+	for s != "" {
+		properties, size := bidi.LookupString(s)
+		switch properties.Class() {
+		case bidi.R, bidi.AL, bidi.AN:
+			return true
+		}
+		s = s[max(size, 1):]
+	}
+	return false
+}
+
+// called is how a name that others may have chosen is shown, with its tag where one is needed.
+// No name has brackets.
+func called(name, tag string) string {
+	if tag == "" {
+		return Inline(name)
+	}
+	return Inline(name) + " [" + tag + "]"
+}
+
+// quote is how words of a stranger are shown: in quotes, with those that they hold escaped.
+func quote(s string) string { return Inline(strconv.Quote(Clean(s))) }

@@ -40,7 +40,7 @@ func choices(lines []string) string {
 	words := make([]string, len(lines))
 	for i, line := range lines {
 		line = strings.TrimRight(line, " ")
-		words[i] = line[strings.LastIndexByte(line, ' ')+1:]
+		words[i] = Inline(line[strings.LastIndexByte(line, ' ')+1:])
 	}
 	return strings.Join(words, "  ")
 }

@@ -41,6 +41,7 @@ type editor struct {
 	screen   *screen
 	rl       *readline.Instance
 	complete func(head string) []string
+	columns  func() int // of the terminal, now
 
 	done chan struct{}
 	wg   sync.WaitGroup
@@ -64,6 +65,7 @@ type editor struct {
 
 func newEditor(in, out *os.File, s *source, complete func(string) []string) (*editor, error) {
 	e := &editor{in: s, complete: complete, done: make(chan struct{}), inFD: int(in.Fd())}
+	e.columns = func() int { columns, _ := size(out); return columns }
 	e.room = sync.NewCond(&e.mu)
 
 	chunks := make(chan []byte)
@@ -179,8 +181,12 @@ func (e *editor) read(read func() (string, error)) (string, error) {
 	return strings.TrimRight(text, "\n"), nil
 }
 
-func (e *editor) println(line string) {
-	line = coloursOnly(line) + "\n"
+func (e *editor) println(line string) { e.print(hang(coloursOnly(line), e.columns())) }
+
+func (e *editor) printRaw(line string) { e.print(coloursOnly(line)) }
+
+func (e *editor) print(line string) {
+	line += "\n"
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for e.reading && len(e.waiting) >= maxWaiting && !e.closed {

@@ -67,7 +67,17 @@ func FuzzShown(f *testing.F) {
 			{Event(control.ContactChanged{Local: one, State: "accepted"}), 1},
 			{Event(control.ContactChanged{Local: one, State: "rejected"}), 1},
 			{Event(control.RequestReceived{From: "h", Nick: one, Text: two}), 2 + quoted(one) + quoted(two)},
+			{Event(control.ContactChanged{Local: one, Tag: "tag", State: "blocked"}), 1},
+			{Event(control.ContactChanged{Local: one, State: "removed"}), 1},
+			{Event(control.StatusChanged{ID: "1", State: "failed", Reason: one}), 1},
+			{Event(control.Warning{About: "key", Text: one}), 1},
 			{Result(control.Nick{Nick: one}), 1},
+			{Result(control.Contact{Name: one, Tag: "tag"}), 1},
+			{Result(control.Compared{Safety: control.Safety{Name: one}}), 1},
+			{Result(control.Safety{Name: one, Digits: "1 2 3 4 5 6 7", Words: "a"}), 5},
+			{Result(control.Settings{Name: one, TTL: 60}), 1},
+			{Result(control.History{Texts: []control.Said{{Name: one, Tag: "tag", Text: two}}}), 1},
+			{Result(control.Text{State: "queued", Reason: two}), 1},
 			{Result(control.Conversation{Name: one}), 1},
 			{Result(control.Contacts{Contacts: []control.Contact{{Name: one, Nick: two, State: "accepted"}}}), 1},
 			{Result(control.Requests{Requests: []control.Request{{From: "h", Name: one, Text: two}}}), 1 + quoted(one) + quoted(two)},
@@ -76,7 +86,7 @@ func FuzzShown(f *testing.F) {
 				t.Errorf("%q, %q: %d lines, want %d: %q", one, two, lines, shown.lines, shown.text)
 			}
 			if i := strings.IndexFunc(shown.text, func(r rune) bool {
-				return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+				return r != '\n' && string(r) != fence && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 			}); i >= 0 || !utf8.ValidString(shown.text) {
 				t.Errorf("%q, %q: steers the terminal: %q", one, two, shown.text)
 			}

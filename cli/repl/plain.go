@@ -37,6 +37,8 @@ func (p *plain) readPassword(string) (string, error) { return "", ErrNoTerminal 
 func (p *plain) setPrompt(string)                    {}
 func (p *plain) interactive() bool                   { return false }
 
+func (p *plain) printRaw(line string) { p.println(line) }
+
 func (p *plain) println(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -19,21 +19,15 @@ func Event(e control.Event) string {
 		if e.Again {
 			again = " (again)"
 		}
-		return fmt.Sprintf("[%s]%s %s: %s", clock(e.At), again, Clean(e.Name), Clean(e.Text))
+		return fmt.Sprintf("[%s]%s %s: %s", clock(e.At), again, called(e.Name, e.Tag), Inline(e.Text))
 	case control.RequestReceived:
-		return fmt.Sprintf("Somebody asks to become a contact: /accept or /reject\n%s", request(e.From, e.Nick, e.Text))
+		return fmt.Sprintf("Somebody asks to become a contact: /accept, /reject or /block\n%s", request(e.From, e.Nick, e.Tag, e.Text))
 	case control.ContactChanged:
-		switch e.State {
-		case "requested":
-			return fmt.Sprintf("Asked %s to become a contact.", Clean(e.Local))
-		case "accepted":
-			return fmt.Sprintf("%s is a contact now: @%s TEXT writes to them.", Clean(e.Local), Clean(e.Local))
-		}
-		return fmt.Sprintf("%s: %s.", Clean(e.Local), e.State)
+		return contactChanged(e)
 	case control.StatusChanged:
 		return status(e)
 	case control.Warning:
-		return Clean(e.Text)
+		return Inline(e.Text)
 	}
 	return ""
 }
@@ -43,13 +37,28 @@ func Event(e control.Event) string {
 func ready(e control.Ready) string {
 	who := e.Hashid
 	if e.Identity != "" {
-		who = fmt.Sprintf("%s, %s", Clean(e.Identity), e.Hashid)
+		who = fmt.Sprintf("%s, %s", Inline(e.Identity), e.Hashid)
 	}
-	text := fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Clean(e.Network), who)
+	text := fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Inline(e.Network), who)
 	if e.First {
 		text += "\nYou are visible: whoever knows this hashid can find this node and its IP address. /set visible says more."
 	}
 	return text
+}
+
+func contactChanged(e control.ContactChanged) string {
+	name := called(e.Local, e.Tag)
+	switch e.State {
+	case "requested":
+		return fmt.Sprintf("Asked %s to become a contact.", name)
+	case "accepted":
+		return fmt.Sprintf("%s is a contact now: @%s TEXT writes to them.", name, Inline(e.Local))
+	case "blocked":
+		return fmt.Sprintf("%s is blocked: nothing of theirs is heard or answered any more, and they are not told.", name)
+	case "removed":
+		return fmt.Sprintf("%s is a stranger again, and what was said is deleted.", name)
+	}
+	return fmt.Sprintf("%s: %s.", name, e.State)
 }
 
 func status(e control.StatusChanged) string {
@@ -58,23 +67,43 @@ func status(e control.StatusChanged) string {
 	case e.State == control.Queued && e.Reason == "":
 		return "" // the line that was typed says as much
 	case e.Reason != "":
-		return fmt.Sprintf("  (%s %s: %s)", mark, e.State, e.Reason)
+		return fmt.Sprintf("  (%s %s: %s)", mark, e.State, Inline(e.Reason))
 	}
 	return fmt.Sprintf("  (%s %s)", mark, e.State)
 }
 
 // request shows who asks. What the stranger chose stands in quotes, on lines of
 // its own, so that it cannot be taken for the hashid.
-func request(from, nick, text string) string {
+func request(from, nick, tag, text string) string {
 	shown := "  " + from
 	if nick != "" {
-		shown += fmt.Sprintf("\n    calls itself %q", Clean(nick))
+		shown += "\n    calls itself " + quote(nick)
+		if tag != "" {
+			shown += " [" + tag + "], a name that may mislead"
+		}
 	}
 	if text != "" {
-		shown += fmt.Sprintf("\n    and says %q", Clean(text))
+		shown += "\n    and says " + quote(text)
 	}
 	return shown
 }
+
+// contactLine shows a contact as it stands.
+func contactLine(c control.Contact) string {
+	line := fmt.Sprintf("%-16s %-9s %s", called(c.Name, c.Tag), c.State, c.Hashid)
+	switch {
+	case c.Changed:
+		line += "  another key: see /verify"
+	case c.Verified:
+		line += "  verified"
+	}
+	if !c.Last.IsZero() {
+		line += "  last " + c.Last.Local().Format(day)
+	}
+	return line
+}
+
+const day = "2006-01-02 15:04"
 
 func clock(t time.Time) string { return t.Local().Format("15:04") }
 
@@ -93,39 +122,47 @@ func Result(result any) string {
 			b.WriteString(identity(one))
 		}
 	case control.Identity:
-		fmt.Fprintf(&b, "%s is a new identity: /id use %s begins to use it.\n%s", Clean(r.Name), Clean(r.Name), identity(r))
+		fmt.Fprintf(&b, "%s is a new identity: /id use %s begins to use it.\n%s", Inline(r.Name), Inline(r.Name), identity(r))
 	case control.NowUsed:
-		fmt.Fprintf(&b, "The node ends, and another starts for %s.\n", Clean(r.Name))
+		fmt.Fprintf(&b, "The node ends, and another starts for %s.\n", Inline(r.Name))
 	case control.Visible:
 		first := min(1, len(r.Why))
 		fmt.Fprintf(&b, "%s%s.\n", strings.ToUpper(r.Why[:first]), Clean(r.Why[first:]))
 	case control.Nick:
-		fmt.Fprintf(&b, "You call yourself %q.\n", Clean(r.Nick))
+		fmt.Fprintf(&b, "You call yourself %s.\n", quote(r.Nick))
 	case control.Invite:
 		fmt.Fprintln(&b, r.Invite)
 	case control.Contacts:
 		for _, c := range r.Contacts {
-			fmt.Fprintf(&b, "%-16s %-9s %s\n", Clean(c.Name), c.State, c.Hashid)
+			fmt.Fprintln(&b, contactLine(c))
 		}
 		empty(&b, "You have no contacts yet: /add HASHID NAME asks somebody.")
 	case control.Requests:
 		for _, q := range r.Requests {
-			fmt.Fprintln(&b, request(q.From, q.Name, q.Text))
+			fmt.Fprintln(&b, request(q.From, q.Name, q.Tag, q.Text))
 		}
 		empty(&b, "Nobody waits for your answer.")
 	case control.Stored:
 		fmt.Fprintf(&b, "  (%s queued)\n", r.ID[:min(8, len(r.ID))])
 	case control.Conversation:
-		fmt.Fprintf(&b, "What you type goes to %s now; /close ends that.\n", Clean(r.Name))
+		fmt.Fprintf(&b, "What you type goes to %s now; /close ends that.\n", called(r.Name, r.Tag))
+	case control.Contact:
+		fmt.Fprintf(&b, "Called %s now.\n", called(r.Name, r.Tag))
+	case control.Safety:
+		b.WriteString(safetyNumber(r))
+	case control.Compared:
+		b.WriteString(compared(r))
+	case control.Text:
+		fmt.Fprintln(&b, textStatus(r))
 	case control.Settings:
 		b.WriteString(settings(r))
 	case control.History:
 		for _, said := range r.Texts {
-			who := Clean(said.Name)
+			who := called(said.Name, said.Tag)
 			if said.Own {
 				who = "you"
 			}
-			fmt.Fprintf(&b, "[%s] %s: %s\n", said.At.Local().Format("2006-01-02 15:04"), who, Clean(said.Text))
+			fmt.Fprintf(&b, "[%s] %s: %s\n", said.At.Local().Format(day), who, Inline(said.Text))
 		}
 		empty(&b, "Nothing is kept of this conversation: /set history on keeps what is said from then on.")
 	case control.Peers:
@@ -154,7 +191,7 @@ func identity(i control.Identity) string {
 	if !i.Made.IsZero() {
 		made = "  made " + i.Made.Local().Format("2006-01-02")
 	}
-	return fmt.Sprintf("%c %-16s %s%s\n", mark, Clean(i.Name), i.Hashid, made)
+	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), i.Hashid, made)
 }
 
 // settings says what is kept of a conversation.
@@ -163,11 +200,11 @@ func settings(s control.Settings) string {
 	if s.History {
 		kept = "What you and %s say is kept"
 	}
-	kept = fmt.Sprintf(kept, Clean(s.Name))
+	kept = fmt.Sprintf(kept, called(s.Name, s.Tag))
 	if s.TTL == 0 {
 		return kept + ".\n"
 	}
-	return fmt.Sprintf("%s; texts are forgotten after %v, by both sides.\n", kept, time.Duration(s.TTL)*time.Second)
+	return fmt.Sprintf("%s; what you say is forgotten after %v by both of you, and what %s says by you.\n", kept, time.Duration(s.TTL)*time.Second, Clean(s.Name))
 }
 
 func empty(b *strings.Builder, otherwise string) {
@@ -184,7 +221,7 @@ func Status(s control.Status) string {
 		kind = "public"
 	}
 	fmt.Fprintf(&b, "hashid       %s\nnode         %s\n", s.Hashid, s.Node)
-	fmt.Fprintf(&b, "network      %s (%s, %d hops)\n", Clean(s.Network), kind, s.Hops)
+	fmt.Fprintf(&b, "network      %s (%s, %d hops)\n", Inline(s.Network), kind, s.Hops)
 	for _, a := range s.Listen {
 		fmt.Fprintf(&b, "listening    %s\n", a)
 	}

@@ -16,32 +16,36 @@ import (
 // Run connects a profile's node with a person: at a terminal with a prompt, otherwise
 // with lines in and out. in may be nil for none. It returns when the input ends,
 // /quit is given or ctx ends; the error is ErrInterrupt after Ctrl-C twice.
-func Run(ctx context.Context, p control.Profile, in, out *os.File) error {
+func Run(ctx context.Context, profile control.Profile, in, out *os.File) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := control.NewDialogue(p)
+	s := control.NewDialogue(profile)
 	term, err := Open(in, out, s.Complete)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = term.Close() }()
+	p := &prompter{dialogue: s, term: term}
 	if term.Interactive() {
-		s.Ask = func(question string) bool { return confirmed(ctx, term, question) }
+		s.Confirm = func(question string) bool { return p.confirmed(ctx, question) }
 	}
 	told, ready := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(told)
 		var once sync.Once
 		for {
-			e, err := p.Next(ctx)
+			e, err := profile.Next(ctx)
 			if err != nil {
 				return
 			}
 			if text := Event(e); text != "" {
 				term.Println(text)
 			}
-			if _, ok := e.(control.Ready); ok {
+			switch e.(type) {
+			case control.Ready:
 				once.Do(func() { close(ready) })
+			case control.ContactChanged, control.Warning: // of the open conversation, it may be
+				p.set()
 			}
 		}
 	}()
@@ -49,20 +53,20 @@ func Run(ctx context.Context, p control.Profile, in, out *os.File) error {
 	case <-ready: // lines that came earlier wait for it
 	case <-ctx.Done():
 	}
-	err = dialogue(ctx, s, term, in == nil)
+	err = dialogue(ctx, s, term, p, in == nil)
 	cancel()
 	<-told
 	return err
 }
 
-func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, headless bool) error {
+func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, p *prompter, headless bool) error {
 	if headless {
 		<-ctx.Done()
 		return nil
 	}
 	interrupted := false // by the key before this one
 	for !s.Over() {
-		term.SetPrompt(prompt(s))
+		p.set()
 		line, err := term.ReadLine(ctx)
 		var long *control.LineTooLongError
 		switch {
@@ -87,28 +91,79 @@ func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, headless
 		}
 		result, err := s.Execute(line)
 		if err != nil {
-			term.Println("error: " + Clean(err.Error()))
-		} else if text := Result(result); text != "" {
-			term.Println(text)
+			term.Println("error: " + Inline(err.Error()))
+		} else {
+			show(term, result)
 		}
 	}
 	return nil
 }
 
-func prompt(s *control.Dialogue) string {
-	if name := s.Current(); name != "" {
-		return Clean(name) + "> "
+// show prints the result of a command.
+func show(term *Terminal, result any) {
+	text := Result(result)
+	switch r := result.(type) {
+	case control.Invite: // for others to copy
+		term.PrintRaw(text)
+		return
+	case control.Safety:
+		var code strings.Builder
+		if term.Interactive() && PrintQR(&code, r.QR) == nil {
+			term.PrintRaw(strings.TrimSuffix(code.String(), "\n"))
+		}
 	}
-	return "> "
+	if text != "" {
+		term.Println(text)
+	}
+}
+
+// prompter keeps the prompt as the open conversation is.
+type prompter struct {
+	dialogue *control.Dialogue
+	term     *Terminal
+
+	mu     sync.Mutex // one at a time, so that the last one set is the newest
+	asking bool       // guarded by mu: the prompt is that of a question
+}
+
+func (p *prompter) set() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asking {
+		return
+	}
+	with, open := p.dialogue.Open()
+	if !open {
+		p.term.SetPrompt("> ")
+		return
+	}
+	mark := ""
+	switch {
+	case with.Changed:
+		mark = " [key changed]"
+	case with.Verified:
+		mark = " [verified]"
+	}
+	p.term.SetPrompt(called(with.Name, with.Tag) + mark + "> ")
 }
 
 // confirmed asks a person a question that only a yes answers with yes.
-func confirmed(ctx context.Context, term *Terminal, question string) bool {
-	term.Println(Clean(question))
-	term.SetPrompt("[y/N] ")
-	answer, err := term.ReadLine(ctx)
+func (p *prompter) confirmed(ctx context.Context, question string) bool {
+	p.ask(true)
+	defer p.ask(false)
+	p.term.Println(Clean(question))
+	answer, err := p.term.ReadLine(ctx)
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return err == nil && (answer == "y" || answer == "yes")
+}
+
+// ask begins or ends a question. What happens meanwhile does not change its prompt.
+func (p *prompter) ask(asking bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asking = asking; asking {
+		p.term.SetPrompt("[y/N] ")
+	}
 }
 
 // Ask reads one line from a terminal, for a question asked before the prompt.

@@ -44,7 +44,8 @@ type Terminal struct {
 type console interface {
 	readLine() (string, error)
 	readPassword(prompt string) (string, error)
-	println(line string)
+	println(line string) // broken into rows that fit
+	printRaw(line string)
 	setPrompt(prompt string)
 	interactive() bool
 	close() error
@@ -149,8 +150,13 @@ func (t *Terminal) read(ctx context.Context, read func() (string, error), resume
 }
 
 // Println prints a line, or several, above what is being typed. It lets colours
-// (SGR sequences) through and no other control: even so, clean what others wrote.
+// (SGR sequences) through and no other control: even so, clean what others wrote. On a
+// terminal a line that is too long for a row goes on in rows with an indent.
 func (t *Terminal) Println(line string) { t.console.println(line) }
+
+// PrintRaw prints a line, or several, of our own that must stay as they are: what is
+// copied or scanned from the screen.
+func (t *Terminal) PrintRaw(line string) { t.console.printRaw(line) }
 
 // SetPrompt sets what stands before the line being typed.
 func (t *Terminal) SetPrompt(prompt string) { t.console.setPrompt(prompt) }

@@ -19,6 +19,7 @@ var ErrUnknown = errors.New("no contact or request goes by this name: /contacts 
 type Book struct {
 	contacts map[hashid.ID]*known
 	requests map[hashid.ID]*asker
+	alike    alike
 }
 
 // known is a contact in the book.
@@ -30,9 +31,9 @@ type known struct {
 
 // New returns a book with what was stored of an earlier one.
 func New(contacts []Contact, requests []Request) *Book {
-	b := &Book{contacts: make(map[hashid.ID]*known), requests: make(map[hashid.ID]*asker)}
+	b := &Book{contacts: make(map[hashid.ID]*known), requests: make(map[hashid.ID]*asker), alike: newAlike()}
 	for _, r := range requests {
-		b.requests[r.From] = newAsker(r)
+		b.putRequest(r)
 	}
 	for _, c := range contacts {
 		b.Put(c)
@@ -89,15 +90,46 @@ func (b *Book) Named(name string) (Contact, error) {
 
 // Put adds or replaces a contact, and drops a request of the same person.
 func (b *Book) Put(c Contact) {
-	b.contacts[c.Hashid] = &known{c, compareKey(c.Name), looksOf(c.Name), looksOf(c.Nick)}
-	delete(b.requests, c.Hashid)
+	k := &known{Contact: c}
+	if old := b.contacts[c.Hashid]; old != nil && old.Name == c.Name && old.Nick == c.Nick {
+		k.key, k.name, k.nick = old.key, old.name, old.nick
+	} else {
+		b.dropContact(c.Hashid)
+		k.key, k.name, k.nick = compareKey(c.Name), looksOf(c.Name), looksOf(c.Nick)
+		b.alike.names.add(k.name, c.Hashid)
+		b.alike.nicks.add(k.nick, c.Hashid)
+	}
+	b.contacts[c.Hashid] = k
+	b.dropRequest(c.Hashid)
 }
 
 // Remove forgets a contact, or a request, and all that was known of it: that it was
 // verified, too.
 func (b *Book) Remove(id hashid.ID) {
-	delete(b.contacts, id)
-	delete(b.requests, id)
+	b.dropContact(id)
+	b.dropRequest(id)
+}
+
+func (b *Book) dropContact(id hashid.ID) {
+	if c := b.contacts[id]; c != nil {
+		b.alike.names.remove(c.name, id)
+		b.alike.nicks.remove(c.nick, id)
+		delete(b.contacts, id)
+	}
+}
+
+func (b *Book) putRequest(r Request) {
+	b.dropRequest(r.From)
+	a := newAsker(r)
+	b.alike.askers.add(a.looks, r.From)
+	b.requests[r.From] = a
+}
+
+func (b *Book) dropRequest(id hashid.ID) {
+	if r := b.requests[id]; r != nil {
+		b.alike.askers.remove(r.looks, id)
+		delete(b.requests, id)
+	}
 }
 
 // Rename returns a contact under a new local name, normalised as Normal does.

@@ -37,6 +37,10 @@ const Removed State = "removed"
 // which whoever has stolen the Ed25519 key can make.
 var ErrKeyChanged = errors.New("the identity key of this contact has changed, somebody else may be using its name: /verify NAME with them before you go on")
 
+// ErrUnverified says that a contact's safety number was not compared, or not since one of
+// the two got another key.
+var ErrUnverified = errors.New("this contact is not verified: /verify NAME shows the safety number to compare with them")
+
 // Contact is one person with a local name.
 type Contact struct {
 	Hashid   hashid.ID    `json:"hashid"`
@@ -46,13 +50,19 @@ type Contact struct {
 	Since    time.Time    `json:"since"`             // of the state
 	Ours     bool         `json:"ours,omitempty"`    // Rejected: it was this person who said no
 	Last     time.Time    `json:"last,omitzero"`     // when a message last came or was confirmed; zero: never
-	Key      IdentityKey  `json:"key,omitzero"`      // as first met; zero: not met yet
+	Identity IdentityKey  `json:"identity,omitzero"` // Ed25519, which the hashid is the hash of; zero: not met yet
+	Key      IdentityKey  `json:"key,omitzero"`      // X25519, as first met; zero: not met yet
+	Offered  IdentityKey  `json:"offered,omitzero"`  // another X25519 key that came since, which nobody has looked at yet
+	Refused  IdentityKey  `json:"refused,omitzero"`  // the last one of those that the person said no to
 	Verified Verification `json:"verified,omitzero"` // see VerifiedAs
 }
 
-// IdentityKey is a person's X25519 identity key. Its text form is 64 hexadecimal
-// digits.
+// IdentityKey is one of a person's two public identity keys. Its text form is 64
+// hexadecimal digits.
 type IdentityKey [32]byte
+
+// IsZero reports whether k is no key.
+func (k IdentityKey) IsZero() bool { return k == IdentityKey{} }
 
 // Verification is the answer to a safety number that two people compared and found
 // equal. The zero value says that they have not.
@@ -61,26 +71,41 @@ type Verification struct {
 	At   time.Time   `json:"at"`
 }
 
+// Silent reports whether nothing of the contact is to be heard, nor answered: the
+// person here has said no to it, or blocked it.
+func (c Contact) Silent() bool { return c.State == Blocked || c.State == Rejected && c.Ours }
+
+// Keys returns the long-term keys that a safety number is made of: those of the
+// contact, with the one that is Offered, if there is one, in place of the other. It is
+// false for somebody who was not met yet.
+func (c Contact) Keys() (keys safety.Keys, ok bool) {
+	keys = safety.Keys{Identity: c.Identity, Agreement: c.Key}
+	if !c.Offered.IsZero() {
+		keys.Agreement = c.Offered
+	}
+	return keys, !c.Identity.IsZero() && !c.Key.IsZero()
+}
+
 // VerifiedAs reports whether the contact was verified with the keys that the two
 // have now. With other keys, on either side, the answer is void.
 func (c Contact) VerifiedAs(now safety.Pair) bool {
 	return !now.IsZero() && c.Verified.Pair == now
 }
 
-// Meet returns the contact with the identity key that it is met with remembered. The
-// error is ErrKeyChanged if it had another before; the contact then is as it was.
-func (c Contact) Meet(key IdentityKey) (Contact, error) {
-	if c.Key != (IdentityKey{}) && c.Key != key {
+// Meet returns the contact with the keys that it is met with remembered. The error is
+// ErrKeyChanged if it had another X25519 key before; the contact then is as it was.
+func (c Contact) Meet(keys safety.Keys) (Contact, error) {
+	if !c.Key.IsZero() && c.Key != keys.Agreement {
 		return c, ErrKeyChanged
 	}
-	c.Key = key
+	c.Identity, c.Key = keys.Identity, keys.Agreement
 	return c, nil
 }
 
 // Trust returns the contact with another identity key, as the person here has
 // decided, and not verified.
 func (c Contact) Trust(key IdentityKey) Contact {
-	c.Key, c.Verified = key, Verification{}
+	c.Key, c.Offered, c.Refused, c.Verified = key, IdentityKey{}, IdentityKey{}, Verification{}
 	return c
 }
 

@@ -35,7 +35,7 @@ func TestStoredContactsStayReadable(t *testing.T) {
 		t.Errorf("written %s, %v", again, err)
 	}
 
-	c.Last, c.Key = time.Unix(1, 0).UTC(), IdentityKey{2}
+	c.Last, c.Key, c.Identity, c.Offered, c.Refused = time.Unix(1, 0).UTC(), IdentityKey{2}, IdentityKey{4}, IdentityKey{5}, IdentityKey{6}
 	c.Verified = Verification{Pair: safety.Pair{3}, At: time.Unix(2, 0).UTC()}
 	full, err := json.Marshal(c)
 	if err != nil {
@@ -53,9 +53,12 @@ func TestStoredContactsStayReadable(t *testing.T) {
 }
 
 func TestKeysAreHeld(t *testing.T) {
-	first, other := IdentityKey{1}, IdentityKey{2}
+	first, other := safety.Keys{Identity: [32]byte{9}, Agreement: [32]byte{1}}, safety.Keys{Identity: [32]byte{9}, Agreement: [32]byte{2}}
+	if _, met := (Contact{Name: "ada"}).Keys(); met {
+		t.Error("who was not met has keys")
+	}
 	c, err := Contact{Name: "ada"}.Meet(first)
-	if err != nil || c.Key != first || c.Name != "ada" {
+	if err != nil || c.Key != first.Agreement || c.Identity != first.Identity || c.Name != "ada" {
 		t.Fatalf("the first key: %+v, %v", c, err)
 	}
 	if same, err := c.Meet(first); err != nil || same != c {
@@ -65,8 +68,15 @@ func TestKeysAreHeld(t *testing.T) {
 	if kept, err := c.Meet(other); !errors.Is(err, ErrKeyChanged) || kept != c {
 		t.Errorf("another key: %+v, %v", kept, err)
 	}
-	renewed := c.Trust(other)
-	if renewed.Key != other || renewed.Verified != (Verification{}) || renewed.Name != "ada" {
+	if keys, met := c.Keys(); !met || keys != first {
+		t.Errorf("the keys are %+v", keys)
+	}
+	c.Offered = other.Agreement
+	if keys, met := c.Keys(); !met || keys != other {
+		t.Errorf("the keys to look at are %+v", keys)
+	}
+	renewed := c.Trust(other.Agreement)
+	if renewed.Key != other.Agreement || !renewed.Offered.IsZero() || renewed.Identity != first.Identity || renewed.Verified != (Verification{}) || renewed.Name != "ada" {
 		t.Errorf("another key, trusted: %+v", renewed)
 	}
 	if _, err := renewed.Meet(first); !errors.Is(err, ErrKeyChanged) {

@@ -121,9 +121,8 @@ func (b *Book) free(name string, id hashid.ID) bool {
 
 // resembled reports whether a contact other than id has a name that looks like name.
 func (b *Book) resembled(name string, id hashid.ID) bool {
-	looks := looksOf(name)
-	for _, c := range b.contacts {
-		if c.Hashid != id && c.name.resemble(looks) {
+	for other := range b.alike.names.like(looksOf(name)) {
+		if other != id {
 			return true
 		}
 	}
@@ -182,12 +181,12 @@ func clean(name string) string {
 // be taken for what our own lines put around a name.
 func validRune(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S, unicode.Mn, unicode.Mc) && r != utf8.RuneError &&
-		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && !blank(r) && !encloses(r)
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) && !Blank(r) && !encloses(r)
 }
 
-// blank holds for the letters and signs that fonts draw as an empty space, and
+// Blank holds for the letters and signs that fonts draw as an empty space, and
 // that Unicode does not list as ignorable.
-func blank(r rune) bool {
+func Blank(r rune) bool {
 	switch r {
 	case '\u2800', // braille pattern blank
 		'\U00013441', '\U00013442', // Egyptian hieroglyph full and half blank

@@ -31,6 +31,10 @@ type Request struct {
 	Text string    `json:"text"`           // hostile text
 	At   time.Time `json:"at"`             // when it came, by this machine's clock
 	Work uint8     `json:"work,omitempty"` // bits of work that were shown for it; 0: none was asked for
+
+	// The keys that it came with, see Contact; zero if an older version took it in.
+	Identity IdentityKey `json:"identity,omitzero"`
+	Key      IdentityKey `json:"key,omitzero"`
 }
 
 // asker is a request in the book.
@@ -101,9 +105,9 @@ func (b *Book) Ask(r Request) error {
 		return nil
 	}
 	if displaced {
-		delete(b.requests, least.From)
+		b.dropRequest(least.From)
 	}
-	b.requests[r.From] = newAsker(r)
+	b.putRequest(r)
 	return nil
 }
 

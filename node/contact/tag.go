@@ -40,16 +40,11 @@ func (b *Book) Tag(id hashid.ID) string {
 	}
 	letters := id.String()
 	told := func(other hashid.ID) { size = max(size, tagSize, commonPrefix(letters, other.String())+1) }
-	for _, other := range b.contacts {
-		if other.Hashid != id && (other.name.resemble(own) || c == nil && other.nick.resemble(own)) {
-			told(other.Hashid)
+	b.resembling(own, c == nil, func(other hashid.ID) {
+		if other != id {
+			told(other)
 		}
-	}
-	for _, other := range b.requests {
-		if other.From != id && other.looks.resemble(own) {
-			told(other.From)
-		}
-	}
+	})
 	return letters[:min(size, len(letters))]
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
+	"chatnt/node/message"
 )
 
 // command is one slash command. run gets what follows its name, without the
@@ -29,16 +30,21 @@ func commands() []command {
 		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
 		{"accept", "HASHID|NAME [LOCALNAME]", "say yes to a request", (*Dialogue).accept},
 		{"reject", "HASHID|NAME", "say no to a request", (*Dialogue).reject},
+		{"block", "HASHID|NAME", "hear nothing of somebody any more; they are not told", (*Dialogue).block},
+		{"unblock", "NAME", "make a stranger of somebody you blocked", (*Dialogue).unblock},
+		{"remove", "NAME", "make a stranger of a contact, and delete all that was said", (*Dialogue).remove},
+		{"rename", "NAME NEWNAME", "call a contact by another name", (*Dialogue).rename},
+		{"verify", "NAME [yes|no|NUMBER]", "compare safety numbers, and remember the answer", (*Dialogue).verify},
 		{"contacts", "", "whom you know", (*Dialogue).contacts},
 		{"requests", "", "who waits for your answer", (*Dialogue).requests},
-		{"msg", "NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"msg", "[-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
 		{"set", "[history on|off | ttl TIME|off] [NAME] | visible [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
-		{"status", "", "how the node is doing", (*Dialogue).status},
+		{"status", "[ID]", "how the node is doing, or how far a text has come", (*Dialogue).status},
 		{"wipe", "[-now]", "destroy the profile, at once and for ever", (*Dialogue).wipe},
 		{"quit", "", "stop", (*Dialogue).quit},
 	}
@@ -161,15 +167,34 @@ type Stored struct {
 }
 
 func (s *Dialogue) msg(rest string) (any, error) {
+	send, quoted := s.node.Send, false
+	for strings.HasPrefix(strings.TrimLeft(rest, " \t"), "-") { // no name begins so
+		var flag string
+		switch flag, rest = word(rest); flag {
+		case "-verified": // or the text is not taken
+			send = s.node.SendVerified
+		case "-json": // the text is written as a JSON string
+			quoted = true
+		default:
+			return nil, usage("msg")
+		}
+	}
 	name, text := addressed(rest)
 	if name == "" || text == "" {
 		return nil, usage("msg")
 	}
-	return s.send(name, text)
+	if quoted {
+		var err error
+		if text, err = asText(text); err != nil {
+			return nil, err
+		}
+	}
+	return stored(send(name, text))
 }
 
-func (s *Dialogue) send(name, text string) (any, error) {
-	id, err := s.node.Send(name, text)
+func (s *Dialogue) send(name, text string) (any, error) { return stored(s.node.Send(name, text)) }
+
+func stored(id message.ID, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +204,7 @@ func (s *Dialogue) send(name, text string) (any, error) {
 // Conversation is the result of /query.
 type Conversation struct {
 	Name   string `json:"name"`
+	Tag    string `json:"tag,omitempty"`
 	Hashid string `json:"hashid"`
 }
 
@@ -191,12 +217,12 @@ func (s *Dialogue) query(rest string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.current, s.currentName = c.Hashid, c.Name
-	return Conversation{Name: c.Name, Hashid: c.Hashid}, nil
+	s.open(c.Hashid)
+	return Conversation{Name: c.Name, Tag: c.Tag, Hashid: c.Hashid}, nil
 }
 
 func (s *Dialogue) close(string) (any, error) {
-	s.current, s.currentName = "", ""
+	s.open("")
 	return nil, nil
 }
 
@@ -204,7 +230,16 @@ func (s *Dialogue) peers(string) (any, error) { return s.node.Peers(), nil }
 
 func (s *Dialogue) path(string) (any, error) { return s.node.LastPath() }
 
-func (s *Dialogue) status(string) (any, error) { return s.node.Status(), nil }
+func (s *Dialogue) status(rest string) (any, error) {
+	id, rest := word(rest)
+	switch {
+	case rest != "":
+		return nil, usage("status")
+	case id != "":
+		return s.node.Text(id)
+	}
+	return s.node.Status(), nil
+}
 
 func (s *Dialogue) quit(string) (any, error) {
 	if !s.Over() {

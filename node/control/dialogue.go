@@ -4,23 +4,27 @@
 package control
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
-// Dialogue is one dialogue with a node. It is not safe for concurrent use.
+// Dialogue is one dialogue with a node. Open may be called from any goroutine, all else from one.
 type Dialogue struct {
-	// Ask asks a person whether something that cannot be undone is to be done; nil
+	// Confirm asks a person whether something that cannot be undone is to be done; nil
 	// if there is nobody to ask.
-	Ask func(question string) bool
+	Confirm func(question string) bool
 
-	profile     Profile
-	node        Node   // of the last line; nil if another is about to run
-	current     string // hashid of the open conversation, or ""
-	currentName string
-	quitting    chan struct{} // closed by /quit
+	profile  Profile
+	quitting chan struct{} // closed by /quit
+
+	mu   sync.Mutex // taken by who calls Open, and by who changes what it guards
+	node Node       // guarded by mu: that of the last line; nil if another is about to run
+	with string     // guarded by mu: hashid of the open conversation, or ""
 }
 
 // NewDialogue begins a dialogue with the node of a profile, whichever runs at the time
@@ -29,8 +33,30 @@ func NewDialogue(p Profile) *Dialogue {
 	return &Dialogue{profile: p, node: p.Node(), quitting: make(chan struct{})}
 }
 
-// Current is the local name of the open conversation, or "".
-func (s *Dialogue) Current() string { return s.currentName }
+// Open returns the contact of the open conversation as it is now; false if none is open.
+func (s *Dialogue) Open() (Contact, bool) {
+	s.mu.Lock()
+	node, with := s.node, s.with
+	s.mu.Unlock()
+	if node == nil || with == "" {
+		return Contact{}, false
+	}
+	c, err := node.Contact(with)
+	return c, err == nil
+}
+
+// current is the hashid of the open conversation, or "".
+func (s *Dialogue) current() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.with
+}
+
+func (s *Dialogue) open(with string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.with = with
+}
 
 // Over reports whether /quit was given.
 func (s *Dialogue) Over() bool {
@@ -74,6 +100,20 @@ func (s *Dialogue) Execute(line string) (any, error) {
 	return s.say(line)
 }
 
+// Ask carries out one line and copies the fields of its result into result, as the function of this
+// name does with a node of another process.
+func (s *Dialogue) Ask(line string, result any) error {
+	done, err := s.Execute(line)
+	if err != nil {
+		return err
+	}
+	fields, err := json.Marshal(done)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(fields, result)
+}
+
 func (s *Dialogue) slash(line string) (any, error) {
 	name, rest := "", line // "/ x" is no command
 	if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
@@ -91,28 +131,34 @@ func (s *Dialogue) slash(line string) (any, error) {
 }
 
 func (s *Dialogue) say(text string) (any, error) {
-	if s.current == "" {
+	with := s.current()
+	if with == "" {
 		return nil, errors.New("no conversation is open: /query NAME opens one, @NAME TEXT writes to somebody")
 	}
-	return s.send(s.current, text)
+	return s.send(with, text)
+}
+
+// aboutContacts lists the commands whose first argument is the name of a contact.
+func aboutContacts() []string {
+	return []string{"msg", "query", "verify", "block", "unblock", "remove", "rename", "history"}
 }
 
 // Complete returns what could follow the beginning of a line: commands, and
 // names of contacts.
 func (s *Dialogue) Complete(line string) []string {
 	var all []string
+	command, _, spaced := strings.Cut(line, " ")
 	switch {
-	case strings.HasPrefix(line, "/") && !strings.Contains(line, " "):
+	case strings.HasPrefix(line, "/") && !spaced:
 		for _, c := range commands() {
 			all = append(all, "/"+c.name+" ")
 		}
 	case s.node == nil: // another is about to run
-	case strings.HasPrefix(line, "@") && !strings.Contains(line, " "):
+	case strings.HasPrefix(line, "@") && !spaced:
 		for _, c := range s.node.Contacts() {
 			all = append(all, "@"+c.Name+" ")
 		}
-	case strings.HasPrefix(line, "/msg ") || strings.HasPrefix(line, "/query "):
-		command, _ := word(line)
+	case strings.HasPrefix(line, "/") && slices.Contains(aboutContacts(), command[1:]):
 		for _, c := range s.node.Contacts() {
 			all = append(all, command+" "+c.Name+" ")
 		}

@@ -60,9 +60,35 @@ func TestDialogue(t *testing.T) {
 		{line: "/reject a", did: `reject "a"`, result: "null"},
 		{line: "/contacts", result: `{"contacts":[{"hashid":"` + hashid.ID{2}.String() + `","name":"bob","nick":"Bobby","state":"accepted","since":"1970-01-01T00:00:01Z"}]}`},
 		{line: "/requests", result: `{"requests":[]}`},
-		{line: "/msg", fails: "/msg NAME TEXT"},
-		{line: "/msg bob", fails: "/msg NAME TEXT"},
-		{line: "/msg bob  ", fails: "/msg NAME TEXT"},
+		{line: "/msg", fails: "/msg [-verified] [-json] NAME TEXT"},
+		{line: "/msg bob", fails: "/msg [-verified] [-json] NAME TEXT"},
+		{line: "/msg bob  ", fails: "/msg [-verified] [-json] NAME TEXT"},
+		{line: "/msg -json bob \"two\\nlines\"", did: `send bob "two\nlines"`, result: sent},
+		{line: "/msg -json bob two", fails: "JSON string"},
+		{line: "/msg -json bob \"a\\u0000\"", fails: "JSON string"},
+		{line: "/msg -json bob", fails: "[-verified] [-json] NAME TEXT"},
+		{line: "/msg -verified -json bob \"hi\"", did: `verified bob, send bob "hi"`, result: sent},
+		{line: "/msg -verified stranger hi", did: "verified stranger", fails: "not verified"},
+		{line: "/msg -nonsense bob hi", fails: "[-verified] [-json] NAME TEXT"},
+		{line: "/msg bob -json", did: `send bob "-json"`, result: sent},
+		{line: "/block", fails: "/block HASHID|NAME"},
+		{line: "/block a b", fails: "/block HASHID|NAME"},
+		{line: "/block a", did: `block "a"`, result: "null"},
+		{line: "/unblock a", did: `unblock "a"`, result: "null"},
+		{line: "/remove", fails: "/remove NAME"},
+		{line: "/remove a", did: `remove "a"`, result: "null"},
+		{line: "/rename bob", fails: "/rename NAME NEWNAME"},
+		{line: "/rename bob a b", fails: "/rename NAME NEWNAME"},
+		{line: "/rename bob robert", did: `rename "bob" "robert"`, result: `{"hashid":"` + hashid.ID{2}.String() + `","name":"robert","nick":"Bobby","state":"accepted","since":"1970-01-01T00:00:01Z"}`},
+		{line: "/verify", fails: "/verify NAME [yes|no|NUMBER]"},
+		{line: "/verify carol", fails: "no such contact"},
+		{line: "/verify bob", result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":false,"changed":false}`},
+		{line: "/verify bob yes ", did: `compare "bob" "yes"`, result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":true,"changed":false}`},
+		{line: "/verify bob 12345 67890", did: `compare "bob" "12345 67890"`, result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":false,"changed":false}`},
+		{line: "/verify carol yes", did: `compare "carol" "yes"`, fails: "no such contact"},
+		{line: "/status 7", result: `{"id":"7","to":"","state":"sent","reason":""}`},
+		{line: "/status 8", fails: "no such text"},
+		{line: "/status 7 8", fails: "/status [ID]"},
 		{line: "/msg bob hi", did: `send bob "hi"`, result: sent},
 		{line: "/msg bob   two  spaces ", did: `send bob "  two  spaces "`, result: sent},
 		{line: "/msg carol hi", fails: "no such contact"},
@@ -119,14 +145,14 @@ func TestDialogue(t *testing.T) {
 // The open conversation is with a person, not with a name.
 func TestQueryFollowsThePerson(t *testing.T) {
 	s := control.NewDialogue(newFake())
-	if s.Current() != "" {
-		t.Errorf("the open conversation is %q", s.Current())
+	if c, open := s.Open(); open {
+		t.Errorf("the open conversation is %+v", c)
 	}
 	if _, err := s.Execute("/query " + hashid.ID{2}.String()); err != nil {
 		t.Fatal(err)
 	}
-	if s.Current() != "bob" {
-		t.Errorf("the open conversation is %q", s.Current())
+	if c, open := s.Open(); !open || c.Name != "bob" {
+		t.Errorf("the open conversation is %+v", c)
 	}
 }
 
@@ -167,6 +193,8 @@ func TestComplete(t *testing.T) {
 		"@bob ":    "",
 		"/msg ":    "/msg bob ",
 		"/query b": "/query bob ",
+		"/verify ": "/verify bob ",
+		"/rename":  "/rename ",
 		"/id ":     "",
 		"":         "",
 		"hello":    "",
@@ -187,7 +215,8 @@ func ends(line string) bool {
 func FuzzExecute(f *testing.F) {
 	for _, line := range []string{
 		"", "/", "//", "@", "#", "/quit", "/quit x", "/msg bob  hi", "@bob hi", "/add a b c", "/query bob", "\x00", "\xff", "/\xff", "@bob\thi", " /quit",
-		"/add chatnt:qqqq bob", "/accept\t\ta b", "/nick \u202e", "/wipe -now", "/id use work", "/id delete work -now",
+		"/add chatnt:qqqq bob", "/accept\t\ta b", "/nick \u202e",
+		"/msg -json bob \"a\\nb\"", "/msg -", "/verify bob no", "/rename bob b", "/wipe -now", "/id use work", "/id delete work -now",
 	} {
 		f.Add(line, line)
 	}

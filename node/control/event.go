@@ -21,8 +21,9 @@ type Ready struct {
 // told of before: the node ended before it could note that its reader had it.
 type MessageReceived struct {
 	ID   string    `json:"id"`
-	From string    `json:"from"` // hashid
-	Name string    `json:"name"` // local
+	From string    `json:"from"`          // hashid
+	Name string    `json:"name"`          // local
+	Tag  string    `json:"tag,omitempty"` // to show beside the name, which somebody else's looks like
 	Text string    `json:"text"`
 	At   time.Time `json:"at"` // by the sender's clock
 
@@ -50,6 +51,7 @@ const (
 type RequestReceived struct {
 	From string `json:"from"` // hashid
 	Nick string `json:"name"` // as the stranger calls itself
+	Tag  string `json:"tag,omitempty"`
 	Text string `json:"text"`
 }
 
@@ -57,6 +59,7 @@ type RequestReceived struct {
 type ContactChanged struct {
 	Hashid string `json:"hashid"`
 	Local  string `json:"name"`
+	Tag    string `json:"tag,omitempty"`
 	State  string `json:"state"`
 }
 
@@ -69,7 +72,7 @@ type RelaysChanged struct {
 // Warning says that something is wrong that a person should know of, or that it
 // no longer is.
 type Warning struct {
-	About string `json:"about"` // one word: "clock", "session"
+	About string `json:"about"` // one word: "clock", "session", "key"
 	Text  string `json:"text"`  // a sentence, and what to do
 	Over  bool   `json:"over"`  // it is no longer so
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"chatnt/discovery/hashid"
+	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
 )
@@ -91,8 +92,49 @@ func (f *fakeNode) Add(id hashid.ID, name, text string) error {
 
 func (f *fakeNode) Accept(name, local string) error { f.note("accept %q %q", name, local); return nil }
 func (f *fakeNode) Reject(name string) error        { f.note("reject %q", name); return nil }
-func (f *fakeNode) Contacts() []control.Contact     { return []control.Contact{bob()} }
-func (f *fakeNode) Requests() []control.Request     { return nil }
+func (f *fakeNode) Block(name string) error         { f.note("block %q", name); return nil }
+func (f *fakeNode) Unblock(name string) error       { f.note("unblock %q", name); return nil }
+func (f *fakeNode) Remove(name string) error        { f.note("remove %q", name); return nil }
+
+func (f *fakeNode) Rename(name, to string) (control.Contact, error) {
+	c, err := f.Contact(name)
+	f.note("rename %q %q", name, to)
+	c.Name = to
+	return c, err
+}
+
+func (f *fakeNode) Safety(name string) (control.Safety, error) {
+	c, err := f.Contact(name)
+	return control.Safety{Name: c.Name, Digits: "1", Words: "one", QR: "x"}, err
+}
+
+func (f *fakeNode) Compare(name, said string) (control.Safety, error) {
+	f.note("compare %q %q", name, said)
+	s, err := f.Safety(name)
+	s.Verified = said == "yes"
+	return s, err
+}
+
+func (f *fakeNode) SendVerified(name, text string) (message.ID, error) {
+	f.note("verified %s", name)
+	switch name {
+	case "changed":
+		return message.ID{}, fmt.Errorf("changed: %w", contact.ErrKeyChanged)
+	case "stranger":
+		return message.ID{}, contact.ErrUnverified
+	}
+	return f.Send(name, text)
+}
+
+func (f *fakeNode) Text(id string) (control.Text, error) {
+	if id != "7" {
+		return control.Text{}, errors.New("no such text")
+	}
+	return control.Text{ID: id, State: control.Sent}, nil
+}
+
+func (f *fakeNode) Contacts() []control.Contact { return []control.Contact{bob()} }
+func (f *fakeNode) Requests() []control.Request { return nil }
 
 func (f *fakeNode) Contact(name string) (control.Contact, error) {
 	if c := bob(); name == c.Name || name == c.Hashid {

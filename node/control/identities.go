@@ -137,9 +137,9 @@ func (s *Dialogue) visible(rest string) (any, error) {
 // be asked, the error names the line that does it without a question.
 func (s *Dialogue) confirm(what, unasked string) error {
 	switch {
-	case s.Ask == nil:
+	case s.Confirm == nil:
 		return fmt.Errorf("%s: %s does it", what, unasked)
-	case !s.Ask(strings.ToUpper(what[:1]) + what[1:] + ". Do it?"):
+	case !s.Confirm(strings.ToUpper(what[:1]) + what[1:] + ". Do it?"):
 		return errors.New("nothing was done")
 	}
 	return nil
@@ -147,7 +147,9 @@ func (s *Dialogue) confirm(what, unasked string) error {
 
 // turn goes over to another node. What was open belonged to another identity.
 func (s *Dialogue) turn(n Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if n != s.node {
-		s.node, s.current, s.currentName = n, "", ""
+		s.node, s.with = n, ""
 	}
 }

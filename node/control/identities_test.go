@@ -66,7 +66,7 @@ func TestAsked(t *testing.T) {
 	s := control.NewDialogue(f)
 	var asked []string
 	answer := false
-	s.Ask = func(question string) bool { asked = append(asked, question); return answer }
+	s.Confirm = func(question string) bool { asked = append(asked, question); return answer }
 	for _, line := range []string{"/wipe", "/id delete work"} {
 		if _, err := s.Execute(line); err == nil || err.Error() != "nothing was done" {
 			t.Errorf("%s after a no: %v", line, err)
@@ -125,8 +125,8 @@ func TestUseClosesTheConversation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if s.Current() != "" || s.Complete("@") != nil {
-			t.Errorf("still open: %q, %q", s.Current(), s.Complete("@"))
+		if with, open := s.Open(); open || s.Complete("@") != nil {
+			t.Errorf("still open: %+v, %q", with, s.Complete("@"))
 		}
 		done := make(chan error)
 		go func() { _, err := s.Execute("meant for bob"); done <- err }()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"chatnt/node/contact"
 )
 
 // Writer writes events as JSON, one object a line. It is safe for concurrent use.
@@ -42,7 +44,44 @@ func (w *Writer) Error(line string, err error) error {
 	return w.write("error", struct {
 		Line  string `json:"line"`
 		Error string `json:"error"`
-	}{strings.ToValidUTF8(line, "\ufffd"), err.Error()})
+		Cause string `json:"cause,omitempty"`
+	}{strings.ToValidUTF8(line, "\ufffd"), err.Error(), causeOf(err)})
+}
+
+// The causes of errors that a program must tell from others.
+const (
+	causeChanged    = "key changed"
+	causeUnverified = "not verified"
+)
+
+func causeOf(err error) string {
+	switch {
+	case errors.Is(err, contact.ErrKeyChanged):
+		return causeChanged
+	case errors.Is(err, contact.ErrUnverified):
+		return causeUnverified
+	}
+	return ""
+}
+
+// answeredError is an error that a running node has written.
+type answeredError struct {
+	text string
+	is   error // nil if it may be any
+}
+
+func (e *answeredError) Error() string { return e.text }
+func (e *answeredError) Unwrap() error { return e.is }
+
+// errorOf is the other way of causeOf.
+func errorOf(text, cause string) error {
+	switch cause {
+	case causeChanged:
+		return &answeredError{text, contact.ErrKeyChanged}
+	case causeUnverified:
+		return &answeredError{text, contact.ErrUnverified}
+	}
+	return &answeredError{text, nil}
 }
 
 // write writes one object: the event's name, then the fields of all parts.

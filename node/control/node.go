@@ -21,10 +21,18 @@ type Node interface {
 	Add(id hashid.ID, name, text string) error
 	Accept(name, localName string) error
 	Reject(name string) error
+	Block(name string) error
+	Unblock(name string) error
+	Remove(name string) error
+	Rename(name, to string) (Contact, error)
+	Safety(name string) (Safety, error)
+	Compare(name, said string) (Safety, error)
 	Contacts() []Contact
 	Requests() []Request
 	Contact(name string) (Contact, error)
 	Send(name, text string) (message.ID, error)
+	SendVerified(name, text string) (message.ID, error)
+	Text(id string) (Text, error)
 	Settings(name string) (Settings, error)
 	SetHistory(name string, on bool) (Settings, error)
 	SetTTL(name string, ttl time.Duration) (Settings, error)
@@ -45,15 +53,42 @@ type ID struct {
 type Contact struct {
 	Hashid string    `json:"hashid"`
 	Name   string    `json:"name"`
+	Tag    string    `json:"tag,omitempty"` // to show beside the name, which somebody else's looks like
 	Nick   string    `json:"nick"`
 	State  string    `json:"state"`
 	Since  time.Time `json:"since"`
+	Last   time.Time `json:"last,omitzero"` // when something was last exchanged
+
+	Verified bool `json:"verified,omitempty"`
+	Changed  bool `json:"changed,omitempty"` // it came with another identity key, which is not used yet
+}
+
+// Safety is a safety number, see package safety, and how the contact stands.
+type Safety struct {
+	Hashid   string `json:"hashid"`
+	Name     string `json:"name"`
+	Tag      string `json:"tag,omitempty"`
+	Digits   string `json:"digits"`
+	Words    string `json:"words"`
+	QR       string `json:"qr"` // what the QR code says
+	Verified bool   `json:"verified"`
+	Changed  bool   `json:"changed"` // the number is that of another identity key than the one in use
+}
+
+// Text is how far a text of this person's has come.
+type Text struct {
+	ID      string `json:"id"`
+	To      string `json:"to"` // hashid
+	State   string `json:"state"`
+	Reason  string `json:"reason"`            // why it waits or was given up; may be empty
+	Changed bool   `json:"changed,omitempty"` // the contact came with another identity key, to which nothing goes
 }
 
 // Request is one open request of a stranger.
 type Request struct {
 	From string    `json:"from"`
 	Name string    `json:"name"`
+	Tag  string    `json:"tag,omitempty"`
 	Text string    `json:"text"`
 	At   time.Time `json:"at"`
 }
@@ -61,8 +96,9 @@ type Request struct {
 // Settings are those of one conversation.
 type Settings struct {
 	Name    string `json:"name"`
+	Tag     string `json:"tag,omitempty"`
 	History bool   `json:"history"` // texts are kept
-	TTL     int    `json:"ttl"`     // seconds after which both sides forget a text that is said now; 0: never
+	TTL     int    `json:"ttl"`     // seconds after which both sides forget a text that this person says now, and this side one of the other's; 0: never
 }
 
 // Said is a text that was kept.
@@ -70,6 +106,7 @@ type Said struct {
 	ID   string    `json:"id"`
 	Own  bool      `json:"own"`  // this person said it
 	Name string    `json:"name"` // of the contact, whoever said it
+	Tag  string    `json:"tag,omitempty"`
 	Text string    `json:"text"`
 	At   time.Time `json:"at"` // by the clock of who said it
 }

@@ -83,8 +83,8 @@ func (s *Dialogue) conversation(name string) (string, error) {
 	switch {
 	case name != "":
 		return name, nil
-	case s.current != "":
-		return s.current, nil
+	case s.current() != "":
+		return s.current(), nil
 	}
 	return "", errors.New("no conversation is open: /query NAME opens one, or name the contact")
 }
@@ -101,7 +101,7 @@ func (s *Dialogue) history(rest string) (any, error) {
 		return nil, usage("history")
 	}
 	limit := historyShown
-	if n, err := strconv.ParseUint(name, 10, 16); err == nil && count == "" && s.current != "" {
+	if n, err := strconv.ParseUint(name, 10, 16); err == nil && count == "" && s.current() != "" {
 		name, limit = "", int(n)
 	} else if count != "" {
 		n, err := strconv.ParseUint(count, 10, 16)

@@ -133,6 +133,7 @@ func readAnswer(r io.Reader, line string, result any) error {
 		Event string `json:"event"`
 		Line  string `json:"line"`
 		Error string `json:"error"`
+		Cause string `json:"cause"`
 	}
 	if err := json.Unmarshal(lines.Bytes(), &answer); err != nil {
 		return fmt.Errorf("the running node's answer makes no sense: %w", err)
@@ -140,7 +141,7 @@ func readAnswer(r io.Reader, line string, result any) error {
 	switch {
 	case answer.Line != line:
 	case answer.Event == "error" && answer.Error != "":
-		return errors.New(answer.Error)
+		return errorOf(answer.Error, answer.Cause)
 	case answer.Event == "done":
 		if err := json.Unmarshal(lines.Bytes(), result); err != nil {
 			return fmt.Errorf("the running node's answer makes no sense: %w", err)

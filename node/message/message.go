@@ -5,7 +5,8 @@
 //	offset  size  field
 //	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt, 6 renew
 //	1       4     generation of the session it is sent in, from 1: how many sessions the
-//	              two had, as far as who began this one knew
+//	              two had, as far as who began this one knew; or more, if that was a
+//	              restored profile
 //	5       4     before: the first bytes of the id of the message with the number before,
 //	              0 if there was none or it is gone; 0 in a receipt
 //	9       8     sequence: number in the session, from 1; in a receipt, the last one

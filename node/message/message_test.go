@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +141,25 @@ func TestSplit(t *testing.T) {
 	} {
 		if _, err := Split(text); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// The corpus is of this format's size: else it would end at the first check.
+func TestCorpusReachesTheParser(t *testing.T) {
+	files, err := filepath.Glob("testdata/fuzz/FuzzParse/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, quoted, _ := strings.Cut(strings.TrimSpace(string(raw)), "\n[]byte(")
+		entry, err := strconv.Unquote(strings.TrimSuffix(quoted, ")"))
+		if err != nil || len(entry) != Size {
+			t.Errorf("%s has %d bytes: %v", file, len(entry), err)
 		}
 	}
 }

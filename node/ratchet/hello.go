@@ -10,8 +10,9 @@ import (
 
 // Hello is a hello whose sender is known, and whose session has not been begun.
 type Hello struct {
-	session Session // as B has it before the first message
-	frame   []byte
+	session   Session // as B has it before the first message
+	agreement [32]byte
+	frame     []byte
 }
 
 // OpenHello reads a frame as a hello to one of the generations of prekeys, which
@@ -70,7 +71,7 @@ func (h *handshake) open(self *Identity, prekeys *Prekeys, frame []byte) *Hello 
 	id := h.transcript()
 	keys.derive(ss, &id)
 
-	hello := &Hello{frame: append([]byte(nil), frame...)}
+	hello := &Hello{agreement: h.ikA, frame: append([]byte(nil), frame...)}
 	s := &hello.session
 	s.id, s.peer, s.root = id, h.edA, keys.root
 	s.out.next, s.in.next = keys.headerB, keys.headerA
@@ -84,6 +85,10 @@ func (h *handshake) open(self *Identity, prekeys *Prekeys, frame []byte) *Hello 
 // Peer returns the Ed25519 key of the sender, who proved to hold it, or to hold the
 // prekeys: see the package's comment on what it does not give.
 func (h *Hello) Peer() [32]byte { return h.session.peer }
+
+// Agreement returns the X25519 identity key of the sender, who signed it with the key
+// that Peer returns. Whoever knows the sender by another one does not accept the hello.
+func (h *Hello) Agreement() [32]byte { return h.agreement }
 
 // ID is that of the session to be.
 func (h *Hello) ID() ID { return h.session.id }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -63,6 +64,13 @@ func write(dir, path string, header []byte, k *keys) error {
 	if err != nil {
 		return err
 	}
+	return Place(temp, path)
+}
+
+// Place gives the file at temp, which is on the disk already, the name path in the same file
+// system. If something is there already, Place leaves it alone and the error is
+// fs.ErrExist. After success nothing is at temp.
+func Place(temp, path string) error {
 	// A link, unlike a rename, does not replace what another process has put
 	// there in the meantime. Some file systems have none.
 	if err := os.Link(temp, path); err != nil {
@@ -73,7 +81,8 @@ func write(dir, path string, header []byte, k *keys) error {
 			return err
 		}
 	}
-	syncDir(dir)
+	_ = os.Remove(temp) // after a rename there is none
+	syncDir(filepath.Dir(path))
 	return nil
 }
 

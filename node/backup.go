@@ -1,0 +1,237 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	"github.com/pelletier/go-toml/v2"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/node/backup"
+	"chatnt/node/contact"
+	"chatnt/node/vault"
+)
+
+// Backup writes what may be carried to another machine to w, sealed under a passphrase: the
+// identity, network, settings, contacts and requests, texts that were not delivered or not
+// shown yet, and history where it is kept. It is of one moment.
+//
+// Not in it is what belongs to this machine, or must be used by one only:
+//
+//   - sessions, with what came early in them and the frames sealed in them. Keys that were used
+//     here would be used there again, and who takes the backup would open what came
+//     in sessions that have long moved on here.
+//   - prekeys, and the first messages that they have opened. Who takes the backup later opens no
+//     first message with it; that a first message is not taken in twice needs no
+//     memory where none can be opened.
+//   - the node's key. Two machines with one node id would take each other's connections and
+//     overwrite each other's descriptor, and what is known of a node, good or bad,
+//     is known of a machine in its place.
+//
+// Texts that were taken in before the backup was made are remembered by their ids, so that none
+// comes out twice there; what is taken in later has been confirmed, and is
+// nowhere but here.
+func (p *Profile) Backup(w io.Writer, passphrase []byte) error {
+	sealed, err := backup.Seal(w, passphrase)
+	if err != nil {
+		return err
+	}
+	entries, err := backup.NewWriter(sealed)
+	if err == nil {
+		err = p.backUp(entries, time.Now())
+	}
+	if err == nil {
+		err = entries.Close()
+	}
+	if err == nil {
+		err = sealed.Close()
+	}
+	return err
+}
+
+// backUp writes the entries, in the order of their kinds. It fails where the profile would not be
+// taken back.
+func (p *Profile) backUp(w *backup.Writer, now time.Time) error {
+	return p.vault.View(func(tx *vault.Tx) error {
+		if err := (&messenger{profile: p, conversations: make(map[hashid.ID]*conversation)}).load(tx); err != nil {
+			return err
+		}
+		s := &saver{profile: p, tx: tx, w: w, check: newUnpacker(), now: now, known: make(map[hashid.ID]bool)}
+		for _, part := range []func() error{
+			s.keys, s.settings, s.relays, s.contacts, s.requests, s.conversations, s.seen, s.records,
+			s.outbox, s.unshown, s.history,
+		} {
+			if err := part(); err != nil {
+				return fmt.Errorf("the profile could not be backed up: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// saver writes the parts of a backup.
+type saver struct {
+	profile *Profile
+	tx      *vault.Tx
+	w       *backup.Writer
+	check   *unpacker
+	now     time.Time
+
+	known map[hashid.ID]bool // contacts
+	said  []hashid.ID        // whose conversations may have a history, in the order of their texts
+}
+
+// put writes an entry, if it is one that will be taken back.
+func (s *saver) put(kind backup.Kind, key string, value []byte) error {
+	e := backup.Entry{Kind: kind, Key: key, Value: value}
+	if _, err := s.check.unpack(e); err != nil {
+		return err
+	}
+	return s.w.Put(e)
+}
+
+// values writes what store has put into a bucket, as it would put it today. keep may change a value, or
+// leave it out.
+func values[T any](s *saver, kind backup.Kind, bucket, prefix string, keep func(*T) bool) error {
+	return forEach(s.tx, bucket, func(key string, one T) error {
+		if !keep(&one) {
+			return nil
+		}
+		raw, err := encode(&one)
+		if err != nil {
+			return err
+		}
+		defer clear(raw)
+		return s.put(kind, prefix+key, raw)
+	})
+}
+
+// keys writes what the profile has one of.
+func (s *saver) keys() error {
+	for _, one := range []struct {
+		kind backup.Kind
+		key  string
+	}{{backup.Identity, keyIdentity}, {backup.Network, keyNetwork}, {backup.Nick, keyNick}, {backup.Sequence, keySequence + "person"}} {
+		raw, err := s.tx.Get(bucketProfile, one.key)
+		if errors.Is(err, vault.ErrNotFound) {
+			continue
+		}
+		if err == nil && one.kind == backup.Network {
+			raw, err = s.network()
+		}
+		if err == nil {
+			err = s.put(one.kind, "", raw)
+		}
+		clear(raw)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// network is the profile's, without the addresses of its own node: nobody will answer there by its key.
+func (s *saver) network() ([]byte, error) {
+	own, err := crypto.UnmarshalEd25519PublicKey(s.profile.nodePublic())
+	if err != nil {
+		return nil, err
+	}
+	n := *s.profile.network
+	n.Bootstrap = slices.DeleteFunc(slices.Clone(n.Bootstrap), func(a multiaddr.Multiaddr) bool {
+		_, id := peer.SplitAddr(a)
+		return id.MatchesPublicKey(own)
+	})
+	return n.Append(nil)
+}
+
+func (s *saver) settings() error {
+	if len(s.profile.config.Listen) == 0 {
+		return nil
+	}
+	raw, err := toml.Marshal(s.profile.config)
+	if err != nil {
+		return err
+	}
+	return s.put(backup.Settings, "", raw)
+}
+
+// relays writes those that can be read: the others are of no use here either.
+func (s *saver) relays() error {
+	return s.tx.ForEach(bucketRelays, func(key string, raw []byte) error {
+		if s.profile.network == nil {
+			return nil
+		}
+		if _, err := record.ParseDescriptor(s.profile.network.ID(), raw); err != nil {
+			return nil //nolint:nilerr // see above
+		}
+		return s.put(backup.Relay, key, raw)
+	})
+}
+
+func (s *saver) contacts() error {
+	return values(s, backup.Contact, bucketContacts, "", func(who *contact.Contact) bool {
+		s.known[who.Hashid] = true
+		return true
+	})
+}
+
+func (s *saver) requests() error {
+	return values(s, backup.Request, bucketRequests, "", func(*contact.Request) bool { return true })
+}
+
+// conversations writes the ledgers without the sessions that they name.
+func (s *saver) conversations() error {
+	return values(s, backup.Conversation, bucketConversations, "", func(l *ledger) bool {
+		if l.Said > 0 {
+			s.said = append(s.said, l.Peer)
+		}
+		l.Current, l.Prekey = "", 0
+		return true
+	})
+}
+
+func (s *saver) seen() error {
+	return s.tx.ForEach(bucketSeen, func(key string, raw []byte) error { return s.put(backup.Seen, key, raw) })
+}
+
+// records writes the key records of contacts: an older one is not to pass for news there.
+func (s *saver) records() error {
+	return s.tx.ForEach(bucketRecords, func(key string, raw []byte) error {
+		if s.profile.network == nil {
+			return nil
+		}
+		r, err := record.ParseKeyRecord(s.profile.network.ID(), raw)
+		if err != nil || !s.known[r.Hashid()] {
+			return nil //nolint:nilerr // it would be looked up here, too
+		}
+		return s.put(backup.Record, key, raw)
+	})
+}
+
+func (s *saver) outbox() error {
+	return values(s, backup.Outgoing, bucketOutbox, "", func(*outgoing) bool { return true })
+}
+
+func (s *saver) unshown() error {
+	return values(s, backup.Unshown, bucketUnshown, "", func(*unshown) bool { return true })
+}
+
+// history writes the texts that were kept, but for those whose time is up.
+func (s *saver) history() error {
+	for _, peer := range s.said {
+		err := values(s, backup.Said, bucketHistory(peer), peer.String()+" ", func(one *said) bool {
+			return one.Forget.IsZero() || s.now.Before(one.Forget)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
