@@ -193,7 +193,8 @@ func (n *Node) assemble() error {
 // returns when all its goroutines have, and releases what New made.
 func (n *Node) Run(ctx context.Context) error {
 	// A node that can store nothing could not be found, and would lose what it is told.
-	if _, err := n.profile.nextSequence("start", n.now()); err != nil {
+	first, err := n.profile.started(n.now())
+	if err != nil {
 		n.close()
 		return fmt.Errorf("the profile cannot be written: %w", err)
 	}
@@ -204,6 +205,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.feed.emit(control.Ready{ // before anything else is told
 		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
 		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
+		Identity: n.profile.shownName(), First: first,
 	})
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup

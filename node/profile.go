@@ -33,11 +33,15 @@ const (
 // ErrNoNetwork says that a profile belongs to no network yet.
 var ErrNoNetwork = errors.New("this profile has no network yet: run 'chatnt network create NAME' or 'chatnt network join INVITE' first")
 
-// Profile is what a person keeps on disk, opened: an identity, a node key, a
-// network, contacts, known relays, and texts not yet delivered or shown. One process holds it at a time.
+// Profile is what a person keeps on disk, opened: of the identity in use its keys, a
+// node key, a network, contacts, known relays, and texts not yet delivered or shown.
+// One process holds it at a time.
 type Profile struct {
-	vault    *vault.Vault
-	dir      string // "" for a profile that never touches the disk
+	vault    *vault.Vault // of the identity in use
+	name     string       // of that, for this person alone
+	ports    bool         // those in config are its own
+	several  bool         // there are other identities
+	dir      string       // "" for a profile that never touches the disk
 	config   config
 	identity *identity
 	prekeys  prekeys
@@ -56,7 +60,7 @@ func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "vault.db")
+	path := filepath.Join(dir, vaultName)
 	var v *vault.Vault
 	if vault.Exists(path) {
 		v, err = vault.Open(path, passphrase, migrate)
@@ -86,11 +90,42 @@ func Ephemeral(n *network.Network, listen []string) (*Profile, error) {
 // load reads the profile's keys, and makes them if there are none. It writes
 // only then: an update changes the file even where it changes no value.
 func (p *Profile) load() error {
-	err := p.vault.View(p.read)
+	whole := p.vault.Whole()
+	err := whole.View(p.enter)
 	if errors.Is(err, vault.ErrNotFound) {
-		if err = p.vault.Update(makeKeys); err == nil {
-			err = p.vault.View(p.read)
+		if err = whole.Update(makeFirst); err == nil {
+			err = whole.View(p.enter)
 		}
+	}
+	return err
+}
+
+// makeFirst makes the first identity of a profile.
+func makeFirst(tx *vault.Tx) error {
+	if err := makeKeys(tx); err != nil {
+		return err
+	}
+	return changeRoster(tx, func(r *roster) error {
+		r.Identities[0].Made = time.Now().UTC().Truncate(time.Second)
+		return nil
+	})
+}
+
+// enter takes over what is stored of the identity in use. The error is
+// vault.ErrNotFound if there is none yet.
+func (p *Profile) enter(tx *vault.Tx) error {
+	r, err := readRoster(tx)
+	if err != nil {
+		return err
+	}
+	e, err := r.named(r.Use)
+	if err != nil {
+		return err
+	}
+	p.name, p.ports, p.several = e.Name, e.first(), len(r.Identities) > 1
+	p.vault = e.view(p.vault)
+	if err = p.read(e.in(tx)); errors.Is(err, vault.ErrNotFound) && !e.first() {
+		return fmt.Errorf("the identity %q is damaged", e.Name)
 	}
 	return err
 }
@@ -186,8 +221,18 @@ func (p *Profile) nodePublic() ed25519.PublicKey { return p.nodeKey.Public().(ed
 func (p *Profile) Network() *network.Network { return p.network }
 
 // Listen is where the profile's node listens unless told otherwise, as
-// multiaddrs; empty for the default.
-func (p *Profile) Listen() []string { return p.config.Listen }
+// multiaddrs; empty for the default. The ports are those of the identity that the
+// profile began with: at one port, another would be seen to be the same person.
+func (p *Profile) Listen() []string {
+	if p.ports {
+		return p.config.Listen
+	}
+	listen, err := AnyPort(p.config.Listen)
+	if err != nil { // never: they were looked at when they were read
+		return p.config.Listen
+	}
+	return listen
+}
 
 // SetNetwork stores the profile's network, and with it the addresses to listen
 // on if any are given.

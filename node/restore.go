@@ -20,12 +20,8 @@ import (
 	"chatnt/node/vault"
 )
 
-const (
-	vaultName = "vault.db"
-
-	// restoreBatch is about how many bytes of a backup are stored in one transaction.
-	restoreBatch = 4 << 20
-)
+// restoreBatch is about how many bytes of a backup are stored in one transaction.
+const restoreBatch = 4 << 20
 
 // Restore makes a profile in dir of a backup, under a passphrase of its own. It appears whole or
 // not at all; a process killed half-way leaves a directory named .restore-* in dir, which nobody
@@ -85,7 +81,7 @@ func restore(dir string, entries *backup.Reader, passphrase []byte) (err error) 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the profile's directory: %w", err)
 	}
-	temp, err := os.MkdirTemp(dir, ".restore-*")
+	temp, err := os.MkdirTemp(dir, restoreTemp)
 	if err != nil {
 		return fmt.Errorf("cannot write to the profile's directory: %w", err)
 	}

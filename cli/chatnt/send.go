@@ -192,7 +192,7 @@ func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(con
 		return err
 	}
 	log := slog.New(slog.DiscardHandler) // what fails is said once, by the error
-	n, err := node.New(node.Config{Profile: p, Log: log})
+	n, err := node.NewRunner(node.Config{Profile: p, Log: log})
 	if err != nil {
 		return err
 	}

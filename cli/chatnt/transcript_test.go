@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	ask NAME LINE FIELD VARIABLE  it answers a line with a done, of which a field goes into a variable
 //	hears NAME REGEXP           it tells of an event that matches, after the last one heard
 //	hangup NAME CODE            its input ends, and it exits with CODE
+//	ended NAME CODE             it exits with CODE of itself
 //	signal NAME INT|TERM CODE   it gets a signal, and exits with CODE
 //	set VARIABLE FILE           sets a variable to a file's only line
 //	binary FILE                 makes a file of lines that are no text
@@ -66,7 +67,7 @@ func TestTranscripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails": fails, "json": jsonLines, "binary": binary, "same": same, "set": set, "cut": cut,
-			"start": nodes.start, "tell": nodes.tell, "ask": nodes.ask, "hears": nodes.hears, "hangup": nodes.hangup, "signal": nodes.signal,
+			"start": nodes.start, "tell": nodes.tell, "ask": nodes.ask, "hears": nodes.hears, "hangup": nodes.hangup, "signal": nodes.signal, "ended": nodes.ended,
 		},
 	})
 }
@@ -305,6 +306,10 @@ func (n *nodes) hangup(ts *testscript.TestScript, _ bool, args []string) {
 	r := n.of(ts, args[0])
 	ts.Check(r.in.Close())
 	r.end(ts, args[1])
+}
+
+func (n *nodes) ended(ts *testscript.TestScript, _ bool, args []string) {
+	n.of(ts, args[0]).end(ts, args[1])
 }
 
 func (n *nodes) signal(ts *testscript.TestScript, _ bool, args []string) {

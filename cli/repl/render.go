@@ -13,7 +13,7 @@ import (
 func Event(e control.Event) string {
 	switch e := e.(type) {
 	case control.Ready:
-		return fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Inline(e.Network), e.Hashid)
+		return ready(e)
 	case control.MessageReceived:
 		again := ""
 		if e.Again {
@@ -30,6 +30,20 @@ func Event(e control.Event) string {
 		return Inline(e.Text)
 	}
 	return ""
+}
+
+// ready names the identity where there are several, and tells whoever starts one for
+// the first time what it shows.
+func ready(e control.Ready) string {
+	who := e.Hashid
+	if e.Identity != "" {
+		who = fmt.Sprintf("%s, %s", Inline(e.Identity), e.Hashid)
+	}
+	text := fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Inline(e.Network), who)
+	if e.First {
+		text += "\nYou are visible: whoever knows this hashid can find this node and its IP address. /set visible says more."
+	}
+	return text
 }
 
 func contactChanged(e control.ContactChanged) string {
@@ -103,6 +117,17 @@ func Result(result any) string {
 		}
 	case control.ID:
 		fmt.Fprintf(&b, "hashid  %s\nnode    %s\nlisted  %s\n", r.Hashid, r.Node, listed(r.Listed))
+	case control.Identities:
+		for _, one := range r.Identities {
+			b.WriteString(identity(one))
+		}
+	case control.Identity:
+		fmt.Fprintf(&b, "%s is a new identity: /id use %s begins to use it.\n%s", Inline(r.Name), Inline(r.Name), identity(r))
+	case control.NowUsed:
+		fmt.Fprintf(&b, "The node ends, and another starts for %s.\n", Inline(r.Name))
+	case control.Visible:
+		first := min(1, len(r.Why))
+		fmt.Fprintf(&b, "%s%s.\n", strings.ToUpper(r.Why[:first]), Clean(r.Why[first:]))
 	case control.Nick:
 		fmt.Fprintf(&b, "You call yourself %s.\n", quote(r.Nick))
 	case control.Invite:
@@ -173,6 +198,18 @@ func listed(yes bool) string {
 		return "yes: the hashid is enough to find you"
 	}
 	return "no: only contacts and who has a link of /invite find you"
+}
+
+// identity shows one of a profile's identities.
+func identity(i control.Identity) string {
+	mark, made := ' ', ""
+	if i.Used {
+		mark = '*'
+	}
+	if !i.Made.IsZero() {
+		made = "  made " + i.Made.Local().Format("2006-01-02")
+	}
+	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), i.Hashid, made)
 }
 
 // settings says what is kept of a conversation.

@@ -10,9 +10,16 @@ import (
 	"chatnt/node/control"
 )
 
-// person is a control.Node with one contact, who changes while the prompt stands.
+type (
+	profileMethods = control.Profile
+	nodeMethods    = control.Node
+)
+
+// person is a control.Profile, and its control.Node, with one contact, who changes while
+// the prompt stands.
 type person struct {
-	control.Node // nil: what the test does not need is not there
+	profileMethods // nil, as the other: what the test does not need is not there
+	nodeMethods
 
 	events chan control.Event
 
@@ -28,6 +35,8 @@ func (p *person) Next(ctx context.Context) (control.Event, error) {
 		return nil, ctx.Err()
 	}
 }
+
+func (p *person) Node() control.Node { return p }
 
 func (p *person) Contact(string) (control.Contact, error) {
 	p.mu.Lock()

@@ -21,7 +21,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"help", "", "this list", (*Dialogue).help},
-		{"id", "", "your hashid, and your node's id", (*Dialogue).id},
+		{"id", "[list | new NAME | use NAME | delete NAME]", "your hashid and your node's id; other identities, of which one is in use", (*Dialogue).id},
 		{"nick", "[NAME]", "what you call yourself to others", (*Dialogue).nick},
 		{"invite", "[me | network | new]", "a link to you and this network, or to one of them; new makes the links to you that you gave away before worthless", (*Dialogue).invite},
 		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
@@ -37,11 +37,12 @@ func commands() []command {
 		{"msg", "[-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
-		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h; and whether your hashid is enough to find you", (*Dialogue).set},
+		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and your node", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
 		{"status", "[ID]", "how the node is doing, or how far a text has come", (*Dialogue).status},
+		{"wipe", "[-now]", "destroy the profile, at once and for ever", (*Dialogue).wipe},
 		{"quit", "", "stop", (*Dialogue).quit},
 	}
 }
@@ -63,10 +64,6 @@ func (s *Dialogue) help(string) (any, error) {
 		h.Commands = append(h.Commands, CommandHelp{Usage: strings.TrimSpace("/" + c.name + " " + c.usage), Help: c.help})
 	}
 	return h, nil
-}
-
-func (s *Dialogue) id(string) (any, error) {
-	return s.node.ID(), nil
 }
 
 // Nick is the result of /nick.

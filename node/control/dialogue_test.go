@@ -41,7 +41,7 @@ func TestDialogue(t *testing.T) {
 	for _, step := range []struct{ line, did, result, fails string }{
 		{line: "/id", result: `{"hashid":"me","node":"here","listed":true}`},
 		{line: "/id ", result: `{"hashid":"me","node":"here","listed":true}`},
-		{line: "/id x", fails: "/id takes no arguments"},
+		{line: "/id x", fails: "/id [list | new NAME"},
 		{line: "/", fails: "there is no command /:"},
 		{line: "/ id", fails: "there is no command"},
 		{line: "/ID", fails: "there is no command /ID"},
@@ -228,12 +228,18 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// No line is too odd to be answered, and only /quit ends a dialogue.
+// ends reports whether a line is /quit or /wipe -now.
+func ends(line string) bool {
+	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+	return slices.Equal(words, []string{"/quit"}) || slices.Equal(words, []string{"/wipe", "-now"})
+}
+
+// No line is too odd to be answered, and only these end a dialogue.
 func FuzzExecute(f *testing.F) {
 	for _, line := range []string{
 		"", "/", "//", "@", "#", "/quit", "/quit x", "/msg bob  hi", "@bob hi", "/add a b c", "/query bob", "\x00", "\xff", "/\xff", "@bob\thi", " /quit",
 		"/add chatnt:qqqq bob", "/accept\t\ta b", "/nick \u202e",
-		"/msg -json bob \"a\\nb\"", "/msg -", "/verify bob no", "/rename bob b",
+		"/msg -json bob \"a\\nb\"", "/msg -", "/verify bob no", "/rename bob b", "/wipe -now", "/id use work", "/id delete work -now",
 	} {
 		f.Add(line, line)
 	}
@@ -250,7 +256,7 @@ func FuzzExecute(f *testing.F) {
 			}
 			s.Complete(line)
 		}
-		if quit := strings.Trim(first, " \t") == "/quit" || strings.Trim(second, " \t") == "/quit"; s.Over() != quit {
+		if quit := ends(first) || ends(second); s.Over() != quit {
 			t.Errorf("over is %v", s.Over())
 		}
 	})

@@ -12,6 +12,9 @@ type Ready struct {
 	Node    string   `json:"node"`
 	Listen  []string `json:"listen"` // multiaddrs
 	Network string   `json:"network"`
+
+	Identity string `json:"identity,omitempty"` // its local name, if the profile has several
+	First    bool   `json:"-"`                  // its node has never run before
 }
 
 // MessageReceived is a text from a contact. Again marks one that may have been
