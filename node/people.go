@@ -60,7 +60,7 @@ type person struct {
 	found     time.Time      // the last that brought a record
 	doubt     time.Time      // the last for suspicion alone
 	withdrawn bool           // the last said that the person has taken the record back
-	moved     time.Time      // when link became another, in this run
+	relinked  time.Time      // when link became another, in this run
 }
 
 func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find finder) (*people, error) {
@@ -165,8 +165,8 @@ func (w *person) by(link record.LinkKey, now time.Time) {
 	if before.asked.IsZero() {
 		return // the first look-up of this run
 	}
-	w.moved = now
-	if now.Sub(before.moved) < recordAgainLast {
+	w.relinked = now
+	if now.Sub(before.relinked) < recordAgainLast {
 		w.asked, w.misses = before.asked, 1+recordDoublings
 	}
 }
