@@ -14,6 +14,7 @@ import (
 )
 
 func main() {
+	quiet()
 	// SIGINT stops everything with 130; SIGTERM is an orderly stop.
 	interrupted, stopInt := signal.NotifyContext(context.Background(), os.Interrupt)
 	ctx, stopTerm := signal.NotifyContext(interrupted, syscall.SIGTERM)

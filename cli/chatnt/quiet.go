@@ -1,0 +1,18 @@
+package main
+
+import (
+	"log/slog"
+
+	golog "github.com/ipfs/go-log/v2"
+	"github.com/libp2p/go-libp2p/gologshim"
+	"go.uber.org/zap/zapcore"
+)
+
+// quiet keeps the libraries from writing to standard error, or wherever the
+// environment has them write (GOLOG_LOG_LEVEL, GOLOG_FILE): what they log names
+// peers, with their addresses. It must come before they log anything.
+func quiet() {
+	golog.SetPrimaryCore(zapcore.NewNopCore())
+	gologshim.SetDefaultHandler(slog.DiscardHandler)
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // and package log's, which goes with it
+}
