@@ -29,7 +29,7 @@ type Node interface {
 	Remove(name string) error
 	Rename(name, to string) (Contact, error)
 	Safety(name string) (Safety, error)
-	Compare(name, said string) (Safety, error)
+	Compare(name, number string, same bool) (Safety, error)
 	Contacts() []Contact
 	Requests() []Request
 	Contact(name string) (Contact, error)
