@@ -173,6 +173,14 @@ func (f *fakeNode) Text(id string) (control.Text, error) {
 	return control.Text{ID: id, State: control.Sent}, nil
 }
 
+func (f *fakeNode) Cancel(id string) (control.Text, error) {
+	if id != "7" {
+		return control.Text{}, errors.New("no such text")
+	}
+	f.note("cancel %s", id)
+	return control.Text{ID: id, State: control.Failed, Reason: "it was taken back"}, nil
+}
+
 func (f *fakeNode) Contacts() []control.Contact { return []control.Contact{bob()} }
 func (f *fakeNode) Requests() []control.Request { return nil }
 

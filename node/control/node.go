@@ -36,6 +36,7 @@ type Node interface {
 	Send(name, text string) (message.ID, error)
 	SendVerified(name, text string) (message.ID, error)
 	Text(id string) (Text, error)
+	Cancel(id string) (Text, error)
 	Settings(name string) (Settings, error)
 	SetHistory(name string, on bool) (Settings, error)
 	SetTTL(name string, ttl time.Duration) (Settings, error)
