@@ -37,12 +37,12 @@ func hang(s string, columns int) string {
 		n := fit(line, columns)
 		b.WriteString(line[:n])
 		for line = strings.TrimLeft(line[n:], " "); line != ""; line = strings.TrimLeft(line[n:], " ") {
+			n = fit(line, columns-len(hanging))
 			b.WriteByte('\n')
-			if runsLeft(line) {
+			if runsLeft(line[:n]) {
 				b.WriteString(fence)
 			}
 			b.WriteString(hanging)
-			n = fit(line, columns-len(hanging))
 			b.WriteString(line[:n])
 		}
 	}
