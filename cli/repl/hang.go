@@ -4,8 +4,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/width"
 )
 
 const (
@@ -93,11 +91,7 @@ func cells(r rune) int {
 		return 8
 	case r < unicode.MaxASCII, unicode.Is(unicode.M, r):
 		return 1
-	case !unicode.IsLetter(r):
-		return 2
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
+	case !unicode.IsLetter(r), wide(r):
 		return 2
 	}
 	return 1
