@@ -153,6 +153,7 @@ func (m *messenger) loadConversations(tx *vault.Tx) error {
 		if c == nil {
 			return errors.New("an unsent message belongs to no conversation")
 		}
+		item.out = true
 		c.outbox = append(c.outbox, &item)
 		raw, err := tx.Get(bucketFrames, item.key())
 		if errors.Is(err, vault.ErrNotFound) {

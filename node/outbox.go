@@ -67,6 +67,7 @@ type outgoing struct {
 	sequence uint64
 	frame    []byte // nil: it is sealed before it goes out
 	acked    bool   // and kept until all parts of its text are
+	out      bool   // it may have gone out, if only in another session or an earlier run
 
 	attempts int
 	due      time.Time

@@ -146,7 +146,7 @@ func (b *batch) stored(c *conversation) {
 		s.talk.session, s.talk.numbers, s.talk.spent = s.session, s.numbers, nil
 	}
 	for i, item := range b.items {
-		item.sequence, item.frame = b.frames[i].sequence, b.frames[i].frame
+		item.sequence, item.frame, item.out = b.frames[i].sequence, b.frames[i].frame, true
 	}
 }
 

@@ -48,7 +48,9 @@ func newSend(std stdio) *cobra.Command {
 		Long: `Send a text, from the command line or else from standard input, to a contact. The
 running node sends it; where none runs, one does for as long as it takes. Exits with 0
 when it was delivered, with 3 when it is queued, and with 6 when the contact's key has
-changed, or when --verified is given and the contact is not: nothing is queued then.`,
+changed, or when --verified is given and the contact is not: nothing is queued then. Should
+another key come while the text waits, it is taken back, and that is 6 as well; what may
+have gone out by then stays queued until /verify has settled whose key it is, and is 3.`,
 		Example: `  chatnt send bob 'see you at eight'
   date | chatnt send bob --verified --wait 1m`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -159,8 +161,8 @@ func (s *outgoingText) await(ctx context.Context, ask asker, id, then string) er
 			return nil
 		case text.State == control.Failed:
 			return fmt.Errorf("the text was given up: %s", text.Reason)
-		case text.Changed:
-			return fmt.Errorf("the text is queued, and waits: %w", contact.ErrKeyChanged)
+		case text.Changed && takenBack(ask, id):
+			return fmt.Errorf("the text was taken back: %w", contact.ErrKeyChanged)
 		case time.Now().After(late):
 			return queuedError(stillQueued(text) + ": " + then)
 		}
@@ -171,6 +173,10 @@ func (s *outgoingText) await(ctx context.Context, ask asker, id, then string) er
 		}
 	}
 }
+
+// takenBack takes a text back, so that whoever sends it once more does not send it twice. What may have
+// gone out cannot be, and is waited for.
+func takenBack(ask asker, id string) bool { return ask("/cancel "+id, new(control.Text)) == nil }
 
 // stillQueued says why a text is not delivered.
 func stillQueued(text control.Text) string {

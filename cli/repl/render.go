@@ -58,7 +58,7 @@ func contactChanged(e control.ContactChanged) string {
 	case "removed":
 		return fmt.Sprintf("%s is a stranger again, and what was said is deleted.", name)
 	}
-	return fmt.Sprintf("%s: %s.", name, e.State)
+	return fmt.Sprintf("%s is %s now.", name, e.State) // without a colon: somebody may be called error
 }
 
 func status(e control.StatusChanged) string {
@@ -87,6 +87,10 @@ func request(from, nick, tag, text string) string {
 	}
 	return shown
 }
+
+// own is how this person is called beside what it said. No name has brackets, and some
+// would like to be called "you".
+const own = "(you)"
 
 // contactLine shows a contact as it stands.
 func contactLine(c control.Contact) string {
@@ -162,7 +166,7 @@ func Result(result any) string {
 		for _, said := range r.Texts {
 			who := called(said.Name, said.Tag)
 			if said.Own {
-				who = "you"
+				who = own
 			}
 			fmt.Fprintf(&b, "[%s] %s: %s\n", said.At.Local().Format(day), who, Inline(said.Text))
 		}

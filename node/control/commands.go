@@ -35,6 +35,7 @@ func commands() []command {
 		{"contacts", "", "whom you know", (*Dialogue).contacts},
 		{"requests", "", "who waits for your answer", (*Dialogue).requests},
 		{"msg", "[-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"cancel", "ID", "take back a text that waits, if it has not gone out", (*Dialogue).cancel},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
 		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and your node", (*Dialogue).set},
@@ -195,6 +196,14 @@ func (s *Dialogue) status(rest string) (any, error) {
 		return s.node.Text(id)
 	}
 	return s.node.Status(), nil
+}
+
+func (s *Dialogue) cancel(rest string) (any, error) {
+	id, rest := word(rest)
+	if id == "" || rest != "" {
+		return nil, usage("cancel")
+	}
+	return s.node.Cancel(id)
 }
 
 func (s *Dialogue) quit(string) (any, error) {

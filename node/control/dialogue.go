@@ -22,6 +22,8 @@ type Dialogue struct {
 	profile  Profile
 	quitting chan struct{} // closed by /quit
 
+	numbers map[string]string // by hashid, the safety numbers that were shown here; owned by who executes lines
+
 	mu   sync.Mutex // taken by who calls Open, and by who changes what it guards
 	node Node       // guarded by mu: that of the last line; nil if another is about to run
 	with string     // guarded by mu: hashid of the open conversation, or ""
@@ -30,7 +32,7 @@ type Dialogue struct {
 // NewDialogue begins a dialogue with the node of a profile, whichever runs at the time
 // of a line.
 func NewDialogue(p Profile) *Dialogue {
-	return &Dialogue{profile: p, node: p.Node(), quitting: make(chan struct{})}
+	return &Dialogue{profile: p, node: p.Node(), quitting: make(chan struct{}), numbers: make(map[string]string)}
 }
 
 // Open returns the contact of the open conversation as it is now; false if none is open.

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,6 +35,9 @@ func TestDialogue(t *testing.T) {
 	elsewhere, err := (&network.Invite{Network: netOnly, Person: hashid.ID{4}, Link: link}).Text()
 	if err != nil {
 		t.Fatal(err)
+	}
+	number := func(verified bool) string {
+		return `{"hashid":"` + hashid.ID{2}.String() + `","name":"bob","digits":"1","words":"one","qr":"x","verified":` + strconv.FormatBool(verified) + `,"changed":false}`
 	}
 	sent := `{"id":"07` + strings.Repeat("0", 30) + `","state":"queued"}`
 	f := newFake()
@@ -105,13 +109,22 @@ func TestDialogue(t *testing.T) {
 		{line: "/rename bob robert", did: `rename "bob" "robert"`, result: `{"hashid":"` + hashid.ID{2}.String() + `","name":"robert","nick":"Bobby","state":"accepted","since":"1970-01-01T00:00:01Z"}`},
 		{line: "/verify", fails: "/verify NAME [yes|no|NUMBER]"},
 		{line: "/verify carol", fails: "no such contact"},
-		{line: "/verify bob", result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":false,"changed":false}`},
-		{line: "/verify bob yes ", did: `compare "bob" "yes"`, result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":true,"changed":false}`},
-		{line: "/verify bob 12345 67890", did: `compare "bob" "12345 67890"`, result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":false,"changed":false}`},
-		{line: "/verify carol yes", did: `compare "carol" "yes"`, fails: "no such contact"},
+		{line: "/verify bob yes", fails: "nothing to say yes to yet: /verify bob shows the number"},
+		{line: "/verify bob no", fails: "nothing to say no to yet: /verify bob shows the number"},
+		{line: "/verify bob", result: number(false)},
+		{line: "/verify bob yes ", did: `compare bob "x" true`, result: number(true)},
+		{line: "/verify bob  no", did: `compare bob "x" false`, result: number(false)},
+		{line: "/verify bob 1", did: `compare bob "1" true`, result: number(true)},
+		{line: "/verify bob 12345 67890", fails: control.ErrOtherNumber.Error()},
+		{line: "/verify carol yes", fails: "no such contact"},
+		{line: "/verify carol 1", fails: "no such contact"},
 		{line: "/status 7", result: `{"id":"7","to":"","state":"sent","reason":""}`},
 		{line: "/status 8", fails: "no such text"},
 		{line: "/status 7 8", fails: "/status [ID]"},
+		{line: "/cancel", fails: "/cancel ID"},
+		{line: "/cancel 7 8", fails: "/cancel ID"},
+		{line: "/cancel 8", fails: "no such text"},
+		{line: "/cancel 7", did: "cancel 7", result: `{"id":"7","to":"","state":"failed","reason":"it was taken back"}`},
 		{line: "/msg bob hi", did: `send bob "hi"`, result: sent},
 		{line: "/msg bob   two  spaces ", did: `send bob "  two  spaces "`, result: sent},
 		{line: "/msg carol hi", fails: "no such contact"},
@@ -177,6 +190,36 @@ func TestQueryFollowsThePerson(t *testing.T) {
 	if c, open := s.Open(); !open || c.Name != "bob" {
 		t.Errorf("the open conversation is %+v", c)
 	}
+}
+
+// A yes or no is about the number that was shown in the same dialogue: not about one that another key makes,
+// nor one that somebody else looked at.
+func TestAnswersAreToWhatWasShown(t *testing.T) {
+	f := newFake()
+	s, other := control.NewDialogue(f), control.NewDialogue(f)
+	run := func(s *control.Dialogue, line, fails string, did ...string) {
+		t.Helper()
+		_, err := s.Execute(line)
+		if (err == nil) != (fails == "") || err != nil && !strings.Contains(err.Error(), fails) {
+			t.Errorf("%q: %v", line, err)
+		}
+		if got := f.done(); !slices.Equal(got, did) {
+			t.Errorf("%q did %q", line, got)
+		}
+	}
+	run(s, "/verify bob", "")
+	f.mu.Lock()
+	f.rekeyed = true // while they compare
+	f.mu.Unlock()
+	run(other, "/verify bob yes", "nothing to say yes to")
+	run(other, "/verify bob", "")
+	const stale = "the keys have changed since you looked, and nothing was done: /verify bob shows the new number"
+	run(s, "/verify bob yes", stale)
+	run(s, "/verify bob no", stale)
+	run(s, "/verify bob 1", "not the number")
+	run(s, "/verify "+bob().Hashid, "")
+	run(s, "/verify bob no", "", `compare bob "y" false`)
+	run(s, "/verify bob 2", "", `compare bob "2" true`)
 }
 
 // Every command of /help is one, and is explained.

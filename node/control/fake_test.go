@@ -29,6 +29,7 @@ type fakeNode struct {
 	nick string   // guarded by mu
 
 	unlisted bool // guarded by mu
+	rekeyed  bool // guarded by mu: bob has come with another key
 }
 
 func newFake(events ...control.Event) *fakeNode {
@@ -133,14 +134,25 @@ func (f *fakeNode) Rename(name, to string) (control.Contact, error) {
 
 func (f *fakeNode) Safety(name string) (control.Safety, error) {
 	c, err := f.Contact(name)
-	return control.Safety{Name: c.Name, Digits: "1", Words: "one", QR: "x"}, err
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rekeyed {
+		return control.Safety{Hashid: c.Hashid, Name: c.Name, Digits: "2", Words: "two", QR: "y", Changed: true}, err
+	}
+	return control.Safety{Hashid: c.Hashid, Name: c.Name, Digits: "1", Words: "one", QR: "x"}, err
 }
 
-func (f *fakeNode) Compare(name, said string) (control.Safety, error) {
-	f.note("compare %q %q", name, said)
+func (f *fakeNode) Compare(name, number string, same bool) (control.Safety, error) {
 	s, err := f.Safety(name)
-	s.Verified = said == "yes"
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	if number != s.Digits && number != s.QR {
+		return s, control.ErrOtherNumber
+	}
+	f.note("compare %s %q %v", s.Name, number, same)
+	s.Verified = same
+	return s, nil
 }
 
 func (f *fakeNode) SendVerified(name, text string) (message.ID, error) {
@@ -159,6 +171,14 @@ func (f *fakeNode) Text(id string) (control.Text, error) {
 		return control.Text{}, errors.New("no such text")
 	}
 	return control.Text{ID: id, State: control.Sent}, nil
+}
+
+func (f *fakeNode) Cancel(id string) (control.Text, error) {
+	if id != "7" {
+		return control.Text{}, errors.New("no such text")
+	}
+	f.note("cancel %s", id)
+	return control.Text{ID: id, State: control.Failed, Reason: "it was taken back"}, nil
 }
 
 func (f *fakeNode) Contacts() []control.Contact { return []control.Contact{bob()} }

@@ -145,11 +145,12 @@ func (s *Dialogue) confirm(what, unasked string) error {
 	return nil
 }
 
-// turn goes over to another node. What was open belonged to another identity.
+// turn goes over to another node. What was open or shown belonged to another identity.
 func (s *Dialogue) turn(n Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n != s.node {
 		s.node, s.with = n, ""
+		clear(s.numbers)
 	}
 }

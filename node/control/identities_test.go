@@ -120,7 +120,7 @@ func TestUseClosesTheConversation(t *testing.T) {
 		first := newFake()
 		p := &turns{fakeNode: first, first: first, second: newFake(), ready: make(chan struct{})}
 		s := control.NewDialogue(p)
-		for _, line := range []string{"/query bob", "hi", "/id use work"} {
+		for _, line := range []string{"/query bob", "hi", "/verify bob", "/id use work"} {
 			if _, err := s.Execute(line); err != nil {
 				t.Fatal(err)
 			}
@@ -139,6 +139,9 @@ func TestUseClosesTheConversation(t *testing.T) {
 		close(p.ready)
 		if err := <-done; err == nil || !strings.Contains(err.Error(), "no conversation is open") {
 			t.Errorf("what was meant for another identity's contact: %v", err)
+		}
+		if _, err := s.Execute("/verify bob yes"); err == nil || !strings.Contains(err.Error(), "nothing to say yes to") {
+			t.Errorf("a yes to the number of another identity: %v", err)
 		}
 		if _, err := s.Execute("@bob hello"); err != nil {
 			t.Error(err)

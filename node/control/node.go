@@ -29,13 +29,14 @@ type Node interface {
 	Remove(name string) error
 	Rename(name, to string) (Contact, error)
 	Safety(name string) (Safety, error)
-	Compare(name, said string) (Safety, error)
+	Compare(name, number string, same bool) (Safety, error)
 	Contacts() []Contact
 	Requests() []Request
 	Contact(name string) (Contact, error)
 	Send(name, text string) (message.ID, error)
 	SendVerified(name, text string) (message.ID, error)
 	Text(id string) (Text, error)
+	Cancel(id string) (Text, error)
 	Settings(name string) (Settings, error)
 	SetHistory(name string, on bool) (Settings, error)
 	SetTTL(name string, ttl time.Duration) (Settings, error)
