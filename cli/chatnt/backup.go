@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chatnt/node/backup"
 	"chatnt/node/vault"
 )
 
@@ -115,7 +116,7 @@ func (f *backupFlags) sealPassphrase(ctx context.Context, profile []byte, ask fu
 // writeNew makes a file that appears whole or not at all, readable by its owner only, in place of
 // none.
 func writeNew(path string, fill func(io.Writer) error) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".chatnt-backup-*") // mode 0600
+	temp, err := os.CreateTemp(filepath.Dir(path), backup.Temp) // mode 0600
 	if err == nil {
 		defer func() { _ = os.Remove(temp.Name()) }() // gone already if all went well
 		if err = fill(temp); err == nil {
