@@ -27,9 +27,10 @@ const restoreBatch = 4 << 20
 // not at all; a process killed half-way leaves a directory named .restore-* in dir, which nobody
 // reads. A config.toml that is there already stays.
 //
-// The profile has its identity, and another node. It seals nothing in a session of the old one:
-// each contact gets a new session with the first message, which is waiting, and the contact's
-// program sends anew in that what the old one has not confirmed.
+// The profile has its identities, and other nodes. It seals nothing in a session of the old one:
+// each contact gets a new session with the first message, which is waiting once the
+// identity is in use, and the contact's program sends anew in that what the old one has not
+// confirmed.
 //
 // The error is fs.ErrExist if dir holds a profile, vault.ErrPassphrase if passphrase is empty, one
 // of package backup, or one of the disk.
@@ -117,25 +118,58 @@ func build(dir string, entries *backup.Reader, passphrase []byte) (err error) {
 
 // takeBack makes an empty profile that of a backup, but for where it listens.
 func (p *Profile) takeBack(entries *backup.Reader) error {
-	if err := p.fill(entries); err != nil {
+	r, err := p.fill(entries)
+	if err != nil {
 		return err
 	}
-	if err := p.vault.Update(func(tx *vault.Tx) error { return renewAll(tx, time.Now()) }); err != nil {
+	if err := p.vault.Update(func(tx *vault.Tx) error { return revive(tx, r, time.Now()) }); err != nil {
 		return err
 	}
-	if err := p.load(); err != nil { // which makes prekeys and a key for the node
+	if err := p.vault.View(func(tx *vault.Tx) error { return p.readable(tx, r) }); err != nil {
 		return err
 	}
-	// All is read as a node does when it starts: none is to find fault with it later.
-	m := &messenger{profile: p, conversations: make(map[hashid.ID]*conversation)}
-	if err := p.vault.View(m.load); err != nil {
-		return fmt.Errorf("%w: %w", backup.ErrDamaged, err)
+	return p.load()
+}
+
+// revive gives the identities of a roster what no backup holds, prekeys and a node's key each,
+// and stores it.
+//
+// The conversations of the one in use are begun anew. Those of the others are once it is
+// their turn: the moment is in what contacts get, and would tell two who compare
+// theirs that it was one machine for both identities.
+func revive(tx *vault.Tx, r roster, now time.Time) error {
+	for i := range r.Identities {
+		e := &r.Identities[i]
+		if err := makeKeys(e.in(tx)); err != nil {
+			return err
+		}
+		if e.Restored = e.Name != r.Use; e.Restored {
+			continue
+		}
+		if err := renewAll(e.in(tx), now); err != nil {
+			return err
+		}
+	}
+	return store(tx, bucketIdentities, keyRoster, r)
+}
+
+// readable reads all of a roster's identities as a node does when it starts: none is to find fault
+// with it later.
+func (p *Profile) readable(tx *vault.Tx, r roster) error {
+	for _, e := range r.Identities {
+		of, err := p.as(tx, e)
+		if err == nil {
+			err = (&messenger{profile: of, conversations: make(map[hashid.ID]*conversation)}).load(e.in(tx))
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", backup.ErrDamaged, err)
+		}
 	}
 	return nil
 }
 
-// fill stores what a backup holds, in several transactions.
-func (p *Profile) fill(entries *backup.Reader) error {
+// fill stores what a backup holds, in several transactions, and returns whose it is.
+func (p *Profile) fill(entries *backup.Reader) (roster, error) {
 	u := newUnpacker()
 	for last := false; !last; {
 		var batch []unpacked
@@ -145,11 +179,11 @@ func (p *Profile) fill(entries *backup.Reader) error {
 				break
 			}
 			if err != nil {
-				return err
+				return roster{}, err
 			}
 			one, err := u.unpack(e)
 			if err != nil {
-				return fmt.Errorf("%w: %w", backup.ErrDamaged, err)
+				return roster{}, fmt.Errorf("%w: %w", backup.ErrDamaged, err)
 			}
 			batch = append(batch, one)
 			size += len(one.key) + len(one.value)
@@ -159,7 +193,7 @@ func (p *Profile) fill(entries *backup.Reader) error {
 				if one.bucket == "" { // the settings
 					continue
 				}
-				if err := tx.Put(one.bucket, one.key, one.value); err != nil {
+				if err := one.of.in(tx).Put(one.bucket, one.key, one.value); err != nil {
 					return err
 				}
 			}
@@ -169,14 +203,14 @@ func (p *Profile) fill(entries *backup.Reader) error {
 			clear(one.value)
 		}
 		if err != nil {
-			return err
+			return roster{}, err
 		}
 	}
-	if u.count[backup.Identity] == 0 {
-		return fmt.Errorf("%w: it holds no identity", backup.ErrDamaged)
+	if err := u.end(); err != nil {
+		return roster{}, fmt.Errorf("%w: %w", backup.ErrDamaged, err)
 	}
 	p.config = u.config
-	return nil
+	return u.roster, nil
 }
 
 // renewAll has each conversation go on in a session that is to begin with its next message. Where
@@ -223,15 +257,33 @@ func renewAll(tx *vault.Tx, now time.Time) error {
 	return nil
 }
 
-// settle stores the addresses to listen on, and the invite as it names them with this node's key, as
-// that of who has made the network does.
+// settle stores the addresses to listen on.
 func (p *Profile) settle() error {
 	if len(p.config.Listen) == 0 {
 		return nil
 	}
-	if p.network == nil {
+	var owner *Profile // whose ports they name, if it is still there
+	err := p.vault.Whole().View(func(tx *vault.Tx) error {
+		r, err := readRoster(tx)
+		for _, e := range r.Identities {
+			if err == nil && e.first() {
+				owner, err = p.as(tx, e)
+			}
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case owner == nil || owner.network == nil:
 		return writeConfig(p.dir, p.config)
 	}
+	return owner.settleInvite()
+}
+
+// settleInvite stores the invite as it names the addresses to listen on with this node's key, as
+// that of who has made the network does.
+func (p *Profile) settleInvite() error {
 	listen, err := listenAddrs(p.network, p.config.Listen)
 	if err != nil {
 		return fmt.Errorf("%w: %w", backup.ErrDamaged, err)

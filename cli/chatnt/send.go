@@ -35,6 +35,7 @@ func (e queuedError) Error() string { return string(e) }
 // outgoingText is a text that a command line asks to send.
 type outgoingText struct {
 	common
+	id         identityFlag
 	name, text string
 	verified   bool
 	wait       time.Duration
@@ -48,7 +49,10 @@ func newSend(std stdio) *cobra.Command {
 		Long: `Send a text, from the command line or else from standard input, to a contact. The
 running node sends it; where none runs, one does for as long as it takes. Exits with 0
 when it was delivered, with 3 when it is queued, and with 6 when the contact's key has
-changed, or when --verified is given and the contact is not: nothing is queued then.`,
+changed, or when --verified is given and the contact is not: nothing is queued then.
+
+With --id only the identity of that NAME sends: where a node runs for another nothing is
+queued, and where none runs this one is in use from then on.`,
 		Example: `  chatnt send bob 'see you at eight'
   date | chatnt send bob --verified --wait 1m`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -62,6 +66,7 @@ changed, or when --verified is given and the contact is not: nothing is queued t
 		},
 	}
 	s.flags(cmd)
+	cmd.Flags().Var(&s.id, "id", "the identity to send as (default: the one in use)")
 	cmd.Flags().BoolVar(&s.verified, "verified", false, "only to a contact whose safety number was compared")
 	cmd.Flags().DurationVar(&s.wait, "wait", sendWait, "how long to wait until it is delivered, such as 90s or 5m; 0: not at all")
 	return cmd
@@ -135,6 +140,9 @@ func (s *outgoingText) line() (string, error) {
 	if s.verified {
 		flags = "-verified -json"
 	}
+	if s.id != "" {
+		flags += " -id " + string(s.id)
+	}
 	line := fmt.Sprintf("/msg %s %s %s", flags, s.name, quoted)
 	if len(line) > control.MaxLine {
 		return "", usageError{errors.New("the text has too many characters that are no text")}
@@ -191,13 +199,20 @@ func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(con
 	if err != nil {
 		return err
 	}
+	if p, err = s.id.use(p); err != nil {
+		return err
+	}
+	if later := p.Unseen(time.Now()); later > 0 && s.wait > 0 {
+		s.wait += later
+		fmt.Fprintf(s.std.err, "Nobody sees the node for %.0f s more, so that it does not come as that of the other identity goes.\n", later.Seconds())
+	}
 	log := slog.New(slog.DiscardHandler) // what fails is said once, by the error
 	n, err := node.NewRunner(node.Config{Profile: p, Log: log})
 	if err != nil {
 		return err
 	}
 	return runNode(whole, n, func(ctx context.Context) error {
-		stop := serveSocket(ctx, n, dir, log) // for others who send meanwhile
+		stop := serveSocket(ctx, staying{n}, dir, log) // for others who send meanwhile
 		defer stop()
 		err := do(ctx, control.NewDialogue(n).Ask)
 		if errors.Is(err, ctx.Err()) && whole.Err() == nil {
@@ -205,4 +220,13 @@ func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(con
 		}
 		return err
 	})
+}
+
+// staying is a profile whose identity cannot be changed: nobody would show the events of another's
+// node.
+type staying struct{ *node.Runner }
+
+// UseIdentity fails.
+func (staying) UseIdentity(string, bool) error {
+	return errors.New("a text is being sent: try again when 'chatnt send' has ended")
 }

@@ -26,6 +26,8 @@ type fakeNode struct {
 	mu   sync.Mutex
 	did  []string // guarded by mu
 	nick string   // guarded by mu
+
+	hidden bool // for who asks from one goroutine
 }
 
 func newFake(events ...control.Event) *fakeNode {
