@@ -32,9 +32,9 @@ func newBackup(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Write the profile to a file, sealed under a passphrase",
-		Long: `Write to a new FILE what the profile holds, sealed under a passphrase: identity, network,
-settings, contacts and requests, texts that were not delivered or not shown yet, and
-history where it is kept. End the node first.
+		Long: `Write to a new FILE what the profile holds, sealed under a passphrase: all its identities,
+each with network, contacts and requests, texts that were not delivered or not shown
+yet, and history where it is kept, and the settings. End the node first.
 
 Sessions are not in it: a restored profile begins each conversation anew, and the contacts
 are told so. What comes in after the backup was made is confirmed to its sender, and
