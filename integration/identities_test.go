@@ -2,6 +2,8 @@ package integration
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +51,7 @@ func TestTwoIdentities(t *testing.T) {
 
 	// The other, at another node and port; the first one's is gone.
 	mark := len(alice.all())
-	alice.do("/id use work")
+	alice.do("/id use work -now")
 	ready := alice.await(mark, "ready", has{"hashid": work, "identity": "work"})
 	if ready["node"] != workNode || workNode == mainNode {
 		t.Errorf("the nodes of the two are %v and %v", mainNode, ready["node"])
@@ -90,7 +92,7 @@ func TestTwoIdentities(t *testing.T) {
 
 	// The first again, with what was waiting for it.
 	mark = len(alice.all())
-	alice.do("/id use main")
+	alice.do("/id use main -now")
 	if back := alice.await(mark, "ready", has{"hashid": alice.hashid, "identity": "main"}); back["node"] != mainNode {
 		t.Errorf("the first one's node is %v now", back["node"])
 	}
@@ -102,6 +104,36 @@ func TestTwoIdentities(t *testing.T) {
 	if got := bob.texts(alice.hashid); len(got) != 1 || len(bob.texts(work)) != 1 {
 		t.Errorf("bob has %q and %q", got, bob.texts(work))
 	}
+
+	// Both move to another machine, each with what waits. What is sent without a node is sent by the one named.
+	quitAll(bob)
+	alice.say(bob, "moved with the first")
+	quitAll(alice)
+	run(t, 3, "send", "robert", "moved with the second", "--id", "work", "--wait", "0s", "--data", alice.dir)
+	file := filepath.Join(t.TempDir(), "backup")
+	run(t, 0, "backup", file, "--data", alice.dir)
+	if err := os.RemoveAll(alice.dir); err != nil {
+		t.Fatal(err)
+	}
+	alice.dir = filepath.Join(t.TempDir(), "another", "alice")
+	run(t, 0, "restore", file, "--data", alice.dir)
+	bob.start()
+	alice.begin()
+	if moved := alice.await(0, "ready", has{"hashid": work, "identity": "work"}); moved["node"] == workNode || moved["unseen"] != nil {
+		t.Errorf("the second one's node is %v, unseen for %v", moved["node"], moved["unseen"])
+	}
+	bob.await(0, "message", has{"from": work, "name": "walter", "text": "moved with the second"})
+	for _, e := range bob.all() {
+		if e["from"] == alice.hashid || e["hashid"] == alice.hashid {
+			t.Errorf("while the second is in use comes %v", e)
+		}
+	}
+	mark = len(alice.all())
+	alice.do("/id use main -now")
+	if back := alice.await(mark, "ready", has{"hashid": alice.hashid}); back["node"] == mainNode {
+		t.Error("the first one's node is the old machine's")
+	}
+	bob.hears(alice, "moved with the first")
 
 	// One is deleted: it is as if it had never been, and the other goes on.
 	alice.do("/id delete work -now")

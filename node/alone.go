@@ -23,13 +23,16 @@ func (n *Node) Identities() ([]control.Identity, error) {
 func (n *Node) NewIdentity(string) (control.Identity, error) { return control.Identity{}, errAlone }
 
 // UseIdentity fails.
-func (n *Node) UseIdentity(string) error { return errAlone }
+func (n *Node) UseIdentity(string, bool) error { return errAlone }
 
 // DeleteIdentity fails.
 func (n *Node) DeleteIdentity(string) error { return errAlone }
 
 // Visible says whether who knows this person's hashid can find this node.
 func (n *Node) Visible() control.Visible { return visible() }
+
+// Told notes that the person was told so.
+func (n *Node) Told() error { return n.profile.setTold() }
 
 // SetVisible changes that, once it can be changed.
 func (n *Node) SetVisible(on bool) (control.Visible, error) { return setVisible(on) }

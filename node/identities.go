@@ -26,7 +26,7 @@ func (p *Profile) Identities() ([]control.Identity, error) {
 			return err
 		}
 		for _, e := range r.Identities {
-			one, err := describe(tx, e)
+			one, err := p.describe(tx, e)
 			if err != nil {
 				return err
 			}
@@ -38,11 +38,21 @@ func (p *Profile) Identities() ([]control.Identity, error) {
 	return list, err
 }
 
-// describe returns what a person is shown of an identity.
-func describe(tx *vault.Tx, e entry) (control.Identity, error) {
-	of := Profile{name: e.Name}
+// as returns the profile as one of its identities sees it, to be looked at: that one is
+// not in use.
+func (p *Profile) as(tx *vault.Tx, e entry) (*Profile, error) {
+	of := &Profile{vault: e.view(p.vault), name: e.Name, ports: e.first(), dir: p.dir, config: p.config}
 	if err := of.read(e.in(tx)); err != nil {
-		return control.Identity{}, fmt.Errorf("the identity %q cannot be read: %w", e.Name, err)
+		return nil, fmt.Errorf("the identity %q cannot be read: %w", e.Name, err)
+	}
+	return of, nil
+}
+
+// describe returns what a person is shown of an identity.
+func (p *Profile) describe(tx *vault.Tx, e entry) (control.Identity, error) {
+	of, err := p.as(tx, e)
+	if err != nil {
+		return control.Identity{}, err
 	}
 	return control.Identity{Name: e.Name, Hashid: of.Hashid().String(), Node: of.Node().String(), Made: e.Made}, nil
 }
@@ -68,11 +78,15 @@ func (p *Profile) AddIdentity(name string, now time.Time) (control.Identity, err
 				return err
 			}
 			e.Hidden = from.Hidden
+			n, err := p.networkFor(tx, r.Identities)
+			if err != nil {
+				return err
+			}
 			r.Identities = append(r.Identities, e)
-			return endow(from.in(tx), e.in(tx))
+			return endow(e.in(tx), n)
 		})
 		if err == nil {
-			made, err = describe(tx, e)
+			made, err = p.describe(tx, e)
 		}
 		return err
 	})
@@ -82,55 +96,46 @@ func (p *Profile) AddIdentity(name string, now time.Time) (control.Identity, err
 	return made, nil
 }
 
-// endow makes the keys of a new identity, and copies another's network to it.
-func endow(from, to *vault.Tx) error {
-	if err := makeKeys(to); err != nil {
-		return err
-	}
-	settings, err := from.Get(bucketProfile, keyNetwork)
-	if errors.Is(err, vault.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return to.Put(bucketProfile, keyNetwork, settings)
-}
-
-// lead copies the relays that one identity knows to another that knows none. Whoever
-// made the network has an invite that names nobody but the own node, of the identity
-// that made it, and that does not run now.
-func lead(from, to *vault.Tx) error {
-	known := false
-	if err := to.ForEach(bucketRelays, func(string, []byte) error { known = true; return nil }); err != nil || known {
-		return err
-	}
-	return from.ForEach(bucketRelays, func(key string, raw []byte) error { return to.Put(bucketRelays, key, raw) })
-}
-
-// Use stores that another identity is in use from now on, and returns the profile as
-// that identity sees it. Both share the vault, and with it Close. The first time, the
-// other begins with the relays that this one knows.
-func (p *Profile) Use(name string) (*Profile, error) {
+// Use stores that another identity is in use from now on, whose node is not to be seen before
+// a time, see Apart, and returns the profile as that identity sees it. Both share the vault,
+// and with it Close. The first time, the other begins with the relays that this one knows.
+// Where the identity is in use already, nothing is stored.
+func (p *Profile) Use(name string, seen time.Time) (*Profile, error) {
 	next := &Profile{vault: p.vault.Whole(), dir: p.dir, config: p.config}
 	err := p.vault.Whole().Update(func(tx *vault.Tx) error {
-		return changeRoster(tx, func(r *roster) error {
-			from, err := r.named(p.name)
-			if err != nil {
-				return err
-			}
-			to, err := r.named(name)
-			if err != nil {
-				return err
-			}
-			r.Use = to.Name
-			return lead(from.in(tx), to.in(tx))
-		})
+		return changeRoster(tx, func(r *roster) error { return p.turnTo(tx, r, name, seen) })
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errUsed) {
 		return nil, err
 	}
 	return next, next.vault.View(next.enter)
+}
+
+// errUsed says that the identity to be used is in use.
+var errUsed = errors.New("this identity is in use already")
+
+func (p *Profile) turnTo(tx *vault.Tx, r *roster, name string, seen time.Time) error {
+	from, err := r.named(p.name)
+	if err != nil {
+		return err
+	}
+	to, err := r.named(name)
+	switch {
+	case err != nil:
+		return err
+	case to.Name == r.Use:
+		return errUsed
+	}
+	r.Use, r.Seen = to.Name, seen.UTC()
+	for i := range r.Identities {
+		if e := &r.Identities[i]; e.Name == to.Name && e.Restored {
+			e.Restored = false
+			if err := renewAll(to.in(tx), seen); err != nil {
+				return err
+			}
+		}
+	}
+	return lead(from.in(tx), to.in(tx))
 }
 
 // DeleteIdentity deletes an identity and all that is stored of it. When it returns

@@ -32,7 +32,7 @@ func twoIdentities(t *testing.T, dir string) (main, work *Profile) {
 	if _, err := main.AddIdentity("work", time.Unix(1e9, 5)); err != nil {
 		t.Fatal(err)
 	}
-	work, err := main.Use("work")
+	work, err := main.Use("work", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestIdentities(t *testing.T) {
 	if again.Hashid() != work.Hashid() || again.shownName() != "work" || again.Listen()[0] != "/ip4/127.0.0.1/tcp/0" {
 		t.Errorf("after a restart %q is in use", again.name)
 	}
-	back, err := again.Use("Main")
+	back, err := again.Use("Main", time.Now())
 	if err != nil || back.Hashid() != main.Hashid() || back.Listen()[0] != "/ip4/127.0.0.1/tcp/4001" {
 		t.Errorf("back to the first: %v", err)
 	}
@@ -194,7 +194,7 @@ func TestNamesOfIdentities(t *testing.T) {
 	if _, err := p.AddIdentity("more", time.Now()); err == nil || !strings.Contains(err.Error(), "at most 32 identities") {
 		t.Errorf("one too many: %v", err)
 	}
-	if _, err := p.Use("nobody"); !errors.Is(err, errNoIdentity) {
+	if _, err := p.Use("nobody", time.Now()); !errors.Is(err, errNoIdentity) {
 		t.Errorf("use of one that there is not: %v", err)
 	}
 	if err := p.DeleteIdentity("nobody"); !errors.Is(err, errNoIdentity) {
@@ -214,7 +214,7 @@ func TestNewIdentityKnowsRelays(t *testing.T) {
 	if _, err := p.AddIdentity("work", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	work, err := p.Use("work")
+	work, err := p.Use("work", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,6 +227,66 @@ func TestNewIdentityKnowsRelays(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever made a network is in its invite, as the node of one identity. The others, and one that is not
+// kept, name that to nobody; other members they do.
+func TestIdentitiesDoNotNameEachOther(t *testing.T) {
+	net := testNetwork(t)
+	first := addrs(t, "/ip4/127.0.0.1/tcp/4001")
+	main, err := Ephemeral(net, []string{first[0].String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := main.withPeerID(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	friends, err := testProfile(t).withPeerID(addrs(t, "/ip4/127.0.0.1/tcp/4002"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	net.Bootstrap = append(own, friends...)
+	err = errors.Join(main.SetNetwork(net, nil), main.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketRelays, "7", []byte("a relay")) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := main.AddIdentity("work", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	work, err := main.Use("work", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forgotten, err := work.Ephemeral()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer forgotten.Close()
+	for what, p := range map[string]*Profile{"another identity": work, "one that is not kept": forgotten} {
+		if got := p.Network().Bootstrap; len(got) != 1 || !got[0].Equal(friends[0]) || p.Network().ID() != net.ID() {
+			t.Errorf("the network of %s is joined by way of %v", what, got)
+		}
+		if got := p.Listen(); !slices.Equal(got, []string{"/ip4/127.0.0.1/tcp/0"}) {
+			t.Errorf("%s listens on %v", what, got)
+		}
+		n := 0
+		err := p.vault.View(func(tx *vault.Tx) error {
+			return tx.ForEach(bucketRelays, func(_ string, raw []byte) error { n++; return wrongIf(string(raw) != "a relay", "a relay") })
+		})
+		if err != nil || n != 1 {
+			t.Errorf("%s knows %d relays, %v", what, n, err)
+		}
+	}
+	if got := main.Network().Bootstrap; len(got) != 2 {
+		t.Errorf("the first identity's network is joined by way of %v", got)
+	}
+	if forgotten.Hashid() == work.Hashid() || forgotten.Node() == work.Node() || forgotten.name != firstIdentity {
+		t.Error("the one that is not kept is one that is")
+	}
+	if _, err := (&Profile{vault: main.vault, name: "main"}).Ephemeral(); !errors.Is(err, ErrNoNetwork) {
+		t.Errorf("without a network: %v", err)
 	}
 }
 
@@ -273,7 +333,7 @@ func TestDeleteIdentity(t *testing.T) {
 		if victim == "main" {
 			used = work
 		}
-		if _, err := work.Use(kept.name); err != nil {
+		if _, err := work.Use(kept.name, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if err := used.DeleteIdentity(kept.name); err == nil || !strings.Contains(err.Error(), "in use") {
@@ -314,7 +374,7 @@ func TestDeleteIdentity(t *testing.T) {
 		if again.Hashid() != kept.Hashid() || len(messengerOf(t, again).book.Contacts()) != 1 {
 			t.Errorf("%s is not what it was", kept.name)
 		}
-		if _, err := again.Use(victim); !errors.Is(err, errNoIdentity) {
+		if _, err := again.Use(victim, time.Now()); !errors.Is(err, errNoIdentity) {
 			t.Errorf("%s is there: %v", victim, err)
 		}
 		if _, err := again.AddIdentity(victim, time.Now()); err != nil {
@@ -471,13 +531,18 @@ func TestSetVisible(t *testing.T) {
 	}
 }
 
-// The first start of an identity's node is told from all others.
+// Who can see a person is told at the first start that somebody hears of, of each identity.
 func TestFirstStart(t *testing.T) {
 	main, work := twoIdentities(t, t.TempDir())
 	for _, p := range []*Profile{main, work} {
-		for i := range 3 {
-			if first, err := p.started(time.Now()); err != nil || first != (i == 0) {
+		for i := range 4 {
+			if first, err := p.started(time.Now()); err != nil || first != (i < 2) {
 				t.Errorf("%s, start %d: first is %v, %v", p.name, i, first, err)
+			}
+			if i == 1 {
+				if err := p.setTold(); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 	}

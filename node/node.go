@@ -198,15 +198,19 @@ func (n *Node) Run(ctx context.Context) error {
 		n.close()
 		return fmt.Errorf("the profile cannot be written: %w", err)
 	}
+	if wait := n.profile.Unseen(n.now()); wait > 0 {
+		n.tellReady(first, wait)
+		first = false
+		if !n.comeLater(ctx, wait) {
+			n.close() // and nobody is told that it leaves
+			return nil
+		}
+	}
 	if err := listen(n.host, n.addrs, n.asked); err != nil {
 		n.close()
 		return err
 	}
-	n.feed.emit(control.Ready{ // before anything else is told
-		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
-		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
-		Identity: n.profile.shownName(), First: first,
-	})
+	n.tellReady(first, 0) // before anything else is told
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -248,6 +252,18 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// tellReady says that the node listens, or will after a while.
+func (n *Node) tellReady(first bool, wait time.Duration) {
+	n.feed.emit(control.Ready{
+		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
+		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
+		Identity: n.profile.shownName(), First: first, Unseen: seconds(wait),
+	})
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // close releases what New made, as far as it came; twice is harmless.
 // Connections end before the host does: as it goes,

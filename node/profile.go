@@ -25,6 +25,7 @@ const (
 	keyNetwork    = "network"
 	keyNick       = "nick"
 	keyListing    = "listing"
+	keyTold       = "told"      // once somebody was told who can see this person
 	keySequence   = "sequence " // followed by what is numbered
 
 	sequencePerson = "person" // all key records of the person, wherever they are kept
@@ -41,6 +42,7 @@ type Profile struct {
 	name     string       // of that, for this person alone
 	ports    bool         // those in config are its own
 	several  bool         // there are other identities
+	seen     time.Time    // not before this its node is to be seen, see Apart
 	dir      string       // "" for a profile that never touches the disk
 	config   config
 	identity *identity
@@ -75,16 +77,6 @@ func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
 		return nil, errors.Join(err, v.Close())
 	}
 	return p, nil
-}
-
-// Ephemeral makes a profile of a network that is kept in memory only: a new
-// identity and node key, and no contacts.
-func Ephemeral(n *network.Network, listen []string) (*Profile, error) {
-	p := &Profile{vault: vault.Memory(), config: config{Listen: listen}}
-	if err := p.load(); err != nil {
-		return nil, err
-	}
-	return p, p.SetNetwork(n, nil)
 }
 
 // load reads the profile's keys, and makes them if there are none. It writes
@@ -122,7 +114,7 @@ func (p *Profile) enter(tx *vault.Tx) error {
 	if err != nil {
 		return err
 	}
-	p.name, p.ports, p.several = e.Name, e.first(), len(r.Identities) > 1
+	p.name, p.ports, p.several, p.seen = e.Name, e.first(), len(r.Identities) > 1, r.Seen
 	p.vault = e.view(p.vault)
 	if err = p.read(e.in(tx)); errors.Is(err, vault.ErrNotFound) && !e.first() {
 		return fmt.Errorf("the identity %q is damaged", e.Name)

@@ -66,7 +66,6 @@ func TestRestoreOfDamage(t *testing.T) {
 	}{
 		"cut in the middle":            {bytes.NewReader(good[:len(good)/2]), backup.ErrDamaged},
 		"a cable cut":                  {io.MultiReader(bytes.NewReader(good[:len(good)-5]), iotest.ErrReader(broken)), broken},
-		"no identity":                  {without(backup.Identity), backup.ErrDamaged},
 		"relays of no network":         {without(backup.Network), backup.ErrDamaged},
 		"texts of no conversation":     {without(backup.Conversation), backup.ErrDamaged},
 		"a conversation in a session":  {with(backup.Conversation, replace(`"next"`, `"current":"00","next"`)), backup.ErrDamaged},

@@ -30,8 +30,9 @@ var (
 
 // roster is which identities a profile has, and which is in use.
 type roster struct {
-	Use        string  `json:"use"`
-	Identities []entry `json:"identities"`
+	Use        string    `json:"use"`
+	Seen       time.Time `json:"seen,omitzero"` // not before this the node of the one in use is to be seen
+	Identities []entry   `json:"identities"`
 }
 
 // entry is one identity. Whatever is stored of it is in a space of its own; only the
@@ -42,6 +43,10 @@ type entry struct {
 	Space  []byte    `json:"space,omitempty"` // 16 bytes; none for the first
 	Made   time.Time `json:"made,omitzero"`   // zero if it was made before this was noted
 	Hidden bool      `json:"hidden,omitempty"`
+
+	// Restored says that it comes from a backup and has not been in use since: its
+	// conversations are to be begun anew.
+	Restored bool `json:"restored,omitempty"`
 }
 
 // in returns what a transaction shows of an identity.

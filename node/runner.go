@@ -23,6 +23,7 @@ type Runner struct {
 	mu        sync.Mutex
 	turn      *turn    // guarded by mu; the one that runs, or ran last
 	next      *Profile // guarded by mu; whose turn is next, nil for none
+	at        bool     // guarded by mu; at once
 	destroyed bool     // guarded by mu
 	failure   error    // guarded by mu; why not all could be destroyed
 }
@@ -84,13 +85,16 @@ func (r *Runner) Run(ctx context.Context) error {
 	for t := r.current(); ; {
 		err := t.run(ctx)
 		r.mu.Lock()
-		next, destroyed, failure := r.next, r.destroyed, r.failure
+		next, at, destroyed, failure := r.next, r.at, r.destroyed, r.failure
 		r.mu.Unlock()
 		switch {
 		case destroyed:
 			return failure // what the node says of it is no news
 		case err != nil || next == nil || ctx.Err() != nil:
 			return err
+		}
+		if !at { // counted from here: the last has only now gone
+			next.seen = Apart(r.now())
 		}
 		cfg := r.cfg
 		if cfg.Profile, cfg.Listen, err = next, nil, nil; next.name == r.cfg.Profile.name {
@@ -191,16 +195,21 @@ func (r *Runner) Identities() ([]control.Identity, error) { return r.current().p
 
 // NewIdentity makes an identity under a local name, to be used some other time.
 func (r *Runner) NewIdentity(name string) (control.Identity, error) {
-	now := time.Now
+	return r.current().profile.AddIdentity(name, r.now())
+}
+
+// now is the wall clock.
+func (r *Runner) now() time.Time {
 	if r.cfg.Now != nil {
-		now = r.cfg.Now
+		return r.cfg.Now()
 	}
-	return r.current().profile.AddIdentity(name, now())
+	return time.Now()
 }
 
 // UseIdentity stores that an identity is in use from now on, and has its node take the
-// place of the one that runs, which ends in order first.
-func (r *Runner) UseIdentity(name string) error {
+// place of the one that runs, which ends in order first: after a while in which neither
+// is seen, see Apart, or now.
+func (r *Runner) UseIdentity(name string, now bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -210,14 +219,18 @@ func (r *Runner) UseIdentity(name string) error {
 		return errEnded
 	}
 	r.turn.node.saveRelays() // for one that knows none
-	next, err := r.turn.profile.Use(name)
+	seen := r.now()
+	if !now {
+		seen = Apart(seen)
+	}
+	next, err := r.turn.profile.Use(name, seen)
 	if err != nil {
 		return err
 	}
 	if next.name == r.turn.profile.name {
 		return fmt.Errorf("the identity %q is in use", next.name)
 	}
-	r.next = next
+	r.next, r.at = next, now
 	r.turn.end()
 	return nil
 }
@@ -227,6 +240,9 @@ func (r *Runner) DeleteIdentity(name string) error { return r.current().profile.
 
 // Visible says whether who knows this person's hashid can find this node.
 func (r *Runner) Visible() control.Visible { return visible() }
+
+// Told notes that the person was told so.
+func (r *Runner) Told() error { return r.current().profile.setTold() }
 
 // SetVisible changes that, once it can be changed.
 func (r *Runner) SetVisible(on bool) (control.Visible, error) { return setVisible(on) }

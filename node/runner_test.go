@@ -87,25 +87,25 @@ func TestRunnerChangesIdentity(t *testing.T) {
 		t.Errorf("the first is ready as %+v", first)
 	}
 	work, err := r.NewIdentity("work")
-	if err != nil {
+	if err := errors.Join(err, r.Told()); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.DeleteIdentity("main"); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("the identity in use is deleted: %v", err)
 	}
-	if err := r.UseIdentity("main"); err == nil || err.Error() != `the identity "main" is in use` {
+	if err := r.UseIdentity("main", true); err == nil || err.Error() != `the identity "main" is in use` {
 		t.Errorf("use of what is in use: %v", err)
 	}
-	if err := r.UseIdentity("nobody"); !errors.Is(err, errNoIdentity) {
+	if err := r.UseIdentity("nobody", true); !errors.Is(err, errNoIdentity) {
 		t.Errorf("use of nobody: %v", err)
 	}
 	if id := r.Node().ID(); id.Hashid != first.Hashid {
 		t.Errorf("the node is %v", id)
 	}
-	if err := r.UseIdentity("work"); err != nil {
+	if err := r.UseIdentity("work", true); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.UseIdentity("main"); !errors.Is(err, errTurning) {
+	if err := r.UseIdentity("main", true); !errors.Is(err, errTurning) {
 		t.Errorf("use of another while one starts: %v", err)
 	}
 	asked := make(chan control.Node, 1)
@@ -122,12 +122,15 @@ func TestRunnerChangesIdentity(t *testing.T) {
 	if _, err := r.Next(t.Context()); err != nil { // the number of relays
 		t.Fatal(err)
 	}
+	if err := r.Told(); err != nil {
+		t.Fatal(err)
+	}
 	if id := (<-asked).ID(); id.Hashid != work.Hashid || id.Node != work.Node {
 		t.Errorf("the node is %v", id)
 	}
 	hashids := map[string]string{"main": first.Hashid, "work": work.Hashid}
 	for _, want := range []string{"main", "work", "main"} {
-		if err := r.UseIdentity(want); err != nil {
+		if err := r.UseIdentity(want, true); err != nil {
 			t.Fatal(err)
 		}
 		again := r.ready()
@@ -155,7 +158,7 @@ func TestRunnerStopsBetween(t *testing.T) {
 	}
 	r := startRunner(t, p, nil)
 	r.ready()
-	if err := r.UseIdentity("work"); err != nil {
+	if err := r.UseIdentity("work", true); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
@@ -179,7 +182,7 @@ func TestRunnerCannotStartTheNext(t *testing.T) {
 	r.mu.Lock()
 	r.cfg.Listen = []string{"/ip4/127.0.0.1/udp/0/quic-v1"} // which a private network does not have
 	r.mu.Unlock()
-	if err := r.UseIdentity("work"); err != nil {
+	if err := r.UseIdentity("work", true); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-r.over; err == nil || !strings.Contains(err.Error(), `the node of the identity "work" cannot start: /ip4/127.0.0.1/udp/0/quic-v1: a private network uses TCP alone`) {
@@ -212,7 +215,7 @@ func TestRunnerWipes(t *testing.T) {
 	if _, err := r.NewIdentity("more"); !errors.Is(err, vault.ErrClosed) {
 		t.Errorf("an identity was made: %v", err)
 	}
-	if err := r.UseIdentity("work"); !errors.Is(err, errEnded) {
+	if err := r.UseIdentity("work", true); !errors.Is(err, errEnded) {
 		t.Errorf("an identity is used: %v", err)
 	}
 	if err := errors.Join(r.Wipe(), <-r.over, p.Close()); err != nil {
@@ -233,7 +236,7 @@ func TestRunnerOfTheEphemeral(t *testing.T) {
 	r.ready()
 	work, err := r.NewIdentity("work")
 	if err == nil {
-		err = r.UseIdentity("work")
+		err = r.UseIdentity("work", true)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +259,7 @@ func TestNodeAlone(t *testing.T) {
 		t.Errorf("the identities are %+v, %v", ids, err)
 	}
 	_, err = n.NewIdentity("work")
-	for _, err := range []error{err, n.UseIdentity("work"), n.DeleteIdentity("work"), n.Wipe()} {
+	for _, err := range []error{err, n.UseIdentity("work", true), n.DeleteIdentity("work"), n.Wipe()} {
 		if !errors.Is(err, errAlone) {
 			t.Errorf("got %v", err)
 		}

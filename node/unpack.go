@@ -21,28 +21,32 @@ import (
 // unpacker turns the entries of a backup back into what a vault holds. It takes none that a Profile
 // would not have written.
 type unpacker struct {
-	network *network.Network // nil until its entry has come
+	roster  roster           // of the identities so far
+	entry   entry            // the last of them, to which the entries belong that come now
+	network *network.Network // its own, nil until that has come
+	count   map[backup.Kind]int
 	config  config
-	count   map[backup.Kind]int // entries so far
 }
 
 func newUnpacker() *unpacker { return &unpacker{count: make(map[backup.Kind]int)} }
 
-// unpacked is where a value goes in the vault; bucket is "" for what goes elsewhere.
+// unpacked is where a value goes in the vault, in what is stored of an identity; bucket is ""
+// for what goes elsewhere.
 type unpacked struct {
+	of          entry
 	bucket, key string
 	value       []byte
 }
 
 // unpack checks an entry. The value stays the entry's.
 func (u *unpacker) unpack(e backup.Entry) (unpacked, error) {
-	u.count[e.Kind]++
 	to := unpacked{key: e.Key, value: e.Value}
 	var err error
+	u.count[e.Kind]++
 	switch e.Kind {
 	case backup.Identity:
 		to.bucket, to.key = bucketProfile, keyIdentity
-		_, err = parseIdentity(e.Value)
+		to.value, err = u.begin(e)
 	case backup.Network:
 		to.bucket, to.key = bucketProfile, keyNetwork
 		u.network, err = network.Parse(e.Value)
@@ -104,6 +108,7 @@ func (u *unpacker) unpack(e backup.Entry) (unpacked, error) {
 	default:
 		err = wrongIf(true, "a kind of entry")
 	}
+	to.of = u.entry
 	return to, err
 }
 
@@ -117,6 +122,9 @@ func wrongIf(wrong bool, what string) error {
 
 // settings reads what writeConfig writes. It goes into no bucket.
 func (u *unpacker) settings(raw []byte) error {
+	if len(u.roster.Identities) != 1 {
+		return wrongIf(true, "settings")
+	}
 	c, err := parseConfig(raw)
 	if err != nil {
 		return err

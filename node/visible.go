@@ -63,19 +63,25 @@ func (p *Profile) hide() (*Profile, error) {
 	return next, next.vault.View(next.enter)
 }
 
-// started notes that the node of the identity in use starts, and reports whether it
-// never has before.
+// started notes that the node of the identity in use starts, and reports whether the person was
+// not told yet what that shows: where a program starts it nobody may be there to be told.
 func (p *Profile) started(now time.Time) (first bool, err error) {
-	var last uint64
-	err = p.vault.View(func(tx *vault.Tx) (err error) {
-		last, err = lastSequence(tx, "start")
-		return err
-	})
-	if err != nil {
+	if _, err := p.nextSequence("start", now); err != nil {
 		return false, err
 	}
-	_, err = p.nextSequence("start", now)
-	return last == 0, err
+	err = p.vault.View(func(tx *vault.Tx) error {
+		_, err := tx.Get(bucketProfile, keyTold)
+		if first = errors.Is(err, vault.ErrNotFound); first {
+			return nil
+		}
+		return err
+	})
+	return first, err
+}
+
+// setTold notes that somebody was told.
+func (p *Profile) setTold() error {
+	return p.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketProfile, keyTold, []byte{1}) })
 }
 
 // shownName is the local name of the identity in use, if that needs one.

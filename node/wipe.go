@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"chatnt/node/backup"
 	"chatnt/node/control"
 	"chatnt/node/vault"
 )
@@ -49,13 +50,13 @@ func (p *Profile) wipe() error {
 // removeFiles removes the files of a profile of which the keys were destroyed, but for
 // those that failed names.
 func removeFiles(dir, path string, failed error) error {
-	errs := []error{vault.Remove(path)}
+	var errs []error
 	for _, half := range halfRestored(dir) {
-		if err := Wipe(half); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := wipeHalf(half, path); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", filepath.Base(half), err))
 		}
-		_ = os.Remove(half) // if it was empty
 	}
+	errs = append(errs, vault.Remove(path))
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		errs = append(errs, err)
@@ -80,6 +81,31 @@ func removeFiles(dir, path string, failed error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %s", what, strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// wipeHalf does the same for a profile that a killed process was making, beside the one at live.
+func wipeHalf(half, live string) error {
+	path := filepath.Join(half, vaultName)
+	if sameFile(path, live) { // it was being put in place: its keys are gone, and so is the rest soon
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	err := vault.DestroyKeys(path)
+	if errors.Is(err, vault.ErrInUse) || errors.Is(err, vault.ErrForeign) {
+		return err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // it had not come so far
+	}
+	return removeFiles(half, path, err)
+}
+
+// sameFile reports whether two names are of one file, links not followed.
+func sameFile(a, b string) bool {
+	x, errA := os.Lstat(a)
+	y, errB := os.Lstat(b)
+	return errA == nil && errB == nil && os.SameFile(x, y)
 }
 
 // halfRestored returns the directories in dir that hold a profile each, as a killed
@@ -116,6 +142,6 @@ func ours(e fs.DirEntry) bool {
 	case configName:
 		return e.Type().IsRegular()
 	default:
-		return e.Type().IsRegular() && numbered(name, configTemp)
+		return e.Type().IsRegular() && (numbered(name, configTemp) || numbered(name, backup.Temp))
 	}
 }

@@ -17,7 +17,10 @@ import (
 // litter makes what a node and killed processes leave in a profile's directory.
 func litter(t *testing.T, dir string) {
 	t.Helper()
-	for _, name := range []string{"config.toml", ".config-1", ".vault-22", "vault.db.new"} {
+	for _, name := range []string{
+		"config.toml", ".config-1", ".vault-22", ".chatnt-backup-333",
+		"vault.db.new", "vault.db.old", "vault.db.old.copy", "vault.db.v1", "vault.db.v1.copy",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("# x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +58,7 @@ func TestWipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	litter(t, dir)
-	others := []string{".config-x", ".vault-token", "notes", "vault.db.bak"}
+	others := []string{".chatnt-backup-x", ".config-x", ".vault-token", "chatnt.backup", "notes", "vault.db.bak"}
 	for _, name := range others {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600); err != nil {
 			t.Fatal(err)
@@ -79,8 +82,15 @@ func TestWipeHalfRestored(t *testing.T) {
 			}
 			litter(t, half)
 		}
-		if err := os.Mkdir(filepath.Join(dir, ".restore-3"), 0o700); err != nil {
-			t.Fatal(err)
+		for _, half := range []string{".restore-3", ".restore-4"} { // empty, and with a vault that is not one yet
+			if err := os.Mkdir(filepath.Join(dir, half), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range []string{".vault-5", "config.toml"} {
+			if err := os.WriteFile(filepath.Join(dir, ".restore-4", name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if whole {
 			if err := openProfile(t, dir).Close(); err != nil {
@@ -93,6 +103,26 @@ func TestWipeHalfRestored(t *testing.T) {
 		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("beside a profile, %v: left are %q", whole, filesIn(t, dir))
 		}
+	}
+}
+
+// A process that is killed as it puts a profile in place leaves two names of one file.
+func TestWipeOfTwoNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "profile")
+	if err := openProfile(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, ".restore-1")
+	path := filepath.Join(dir, vaultName)
+	err := os.Mkdir(half, 0o700)
+	if err := errors.Join(err, os.Link(path, filepath.Join(half, vaultName)), os.Link(path, filepath.Join(dir, ".vault-2"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := Wipe(dir); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left are %q", filesIn(t, dir))
 	}
 }
 

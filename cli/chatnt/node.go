@@ -22,7 +22,7 @@ const stopWithin = 2500 * time.Millisecond
 type nodeFlags struct {
 	common
 	listen                   []string
-	id                       string
+	id                       identityFlag
 	asJSON, headless, forget bool
 }
 
@@ -41,31 +41,19 @@ func newNode(std stdio) *cobra.Command {
 			if _, err := parseListen(f.listen); err != nil {
 				return err
 			}
-			if err := f.checkID(cmd.Flags().Changed("id")); err != nil {
-				return err
+			if f.forget && f.id != "" {
+				return usageError{errors.New("--ephemeral makes an identity of its own: leave out --id")}
 			}
 			return f.run(cmd.Context())
 		},
 	}
 	f.flags(cmd)
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be repeated")
-	cmd.Flags().StringVar(&f.id, "id", "", "the identity to use from now on (default: the one used last)")
+	cmd.Flags().Var(&f.id, "id", "the identity to use from now on (default: the one used last)")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "commands on standard input and events on standard output, one JSON object a line")
 	cmd.Flags().BoolVar(&f.headless, "headless", false, "ignore standard input")
 	cmd.Flags().BoolVar(&f.forget, "ephemeral", false, "a new identity that never touches the disk, in the profile's network")
 	return cmd
-}
-
-// checkID refuses a name that is empty: a script whose variable is not set must not
-// speak for whichever identity was used last.
-func (f *nodeFlags) checkID(given bool) error {
-	switch {
-	case given && f.id == "":
-		return usageError{errors.New("the name of the identity is empty")}
-	case given && f.forget:
-		return usageError{errors.New("--ephemeral makes an identity of its own: leave out --id")}
-	}
-	return nil
 }
 
 func (f *nodeFlags) run(ctx context.Context) (err error) {
@@ -74,12 +62,8 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if f.id != "" {
-		used, err := p.Use(f.id)
-		if err != nil {
-			return err
-		}
-		p = used
+	if p, err = f.id.use(p); err != nil {
+		return err
 	}
 	if p.Network() == nil {
 		if err := f.firstRun(ctx, p); err != nil {
@@ -91,16 +75,8 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	if f.forget {
-		network := p.Network()
-		listen, err := node.AnyPort(p.Listen())
-		if err != nil {
-			return err
-		}
-		if err := p.Close(); err != nil {
-			return err
-		}
-		forgotten, err := node.Ephemeral(network, listen)
-		if err != nil {
+		forgotten, err := p.Ephemeral()
+		if err := errors.Join(err, p.Close()); err != nil {
 			return err
 		}
 		p, dir = forgotten, ""

@@ -35,6 +35,7 @@ func (e queuedError) Error() string { return string(e) }
 // outgoingText is a text that a command line asks to send.
 type outgoingText struct {
 	common
+	id         identityFlag
 	name, text string
 	verified   bool
 	wait       time.Duration
@@ -50,7 +51,10 @@ running node sends it; where none runs, one does for as long as it takes. Exits 
 when it was delivered, with 3 when it is queued, and with 6 when the contact's key has
 changed, or when --verified is given and the contact is not: nothing is queued then. Should
 another key come while the text waits, it is taken back, and that is 6 as well; what may
-have gone out by then stays queued until /verify has settled whose key it is, and is 3.`,
+have gone out by then stays queued until /verify has settled whose key it is, and is 3.
+
+With --id only the identity of that NAME sends: where a node runs for another nothing is
+queued, and where none runs this one is in use from then on.`,
 		Example: `  chatnt send bob 'see you at eight'
   date | chatnt send bob --verified --wait 1m`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -64,6 +68,7 @@ have gone out by then stays queued until /verify has settled whose key it is, an
 		},
 	}
 	s.flags(cmd)
+	cmd.Flags().Var(&s.id, "id", "the identity to send as (default: the one in use)")
 	cmd.Flags().BoolVar(&s.verified, "verified", false, "only to a contact whose safety number was compared")
 	cmd.Flags().DurationVar(&s.wait, "wait", sendWait, "how long to wait until it is delivered, such as 90s or 5m; 0: not at all")
 	return cmd
@@ -137,6 +142,9 @@ func (s *outgoingText) line() (string, error) {
 	if s.verified {
 		flags = "-verified -json"
 	}
+	if s.id != "" {
+		flags += " -id " + string(s.id)
+	}
 	line := fmt.Sprintf("/msg %s %s %s", flags, s.name, quoted)
 	if len(line) > control.MaxLine {
 		return "", usageError{errors.New("the text has too many characters that are no text")}
@@ -197,13 +205,20 @@ func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(con
 	if err != nil {
 		return err
 	}
+	if p, err = s.id.use(p); err != nil {
+		return err
+	}
+	if later := p.Unseen(time.Now()); later > 0 && s.wait > 0 {
+		s.wait += later
+		fmt.Fprintf(s.std.err, "Nobody sees the node for %.0f s more, so that it does not come as that of the other identity goes.\n", later.Seconds())
+	}
 	log := slog.New(slog.DiscardHandler) // what fails is said once, by the error
 	n, err := node.NewRunner(node.Config{Profile: p, Log: log})
 	if err != nil {
 		return err
 	}
 	return runNode(whole, n, func(ctx context.Context) error {
-		stop := serveSocket(ctx, n, dir, log) // for others who send meanwhile
+		stop := serveSocket(ctx, staying{n}, dir, log) // for others who send meanwhile
 		defer stop()
 		err := do(ctx, control.NewDialogue(n).Ask)
 		if errors.Is(err, ctx.Err()) && whole.Err() == nil {
@@ -211,4 +226,13 @@ func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(con
 		}
 		return err
 	})
+}
+
+// staying is a profile whose identity cannot be changed: nobody would show the events of another's
+// node.
+type staying struct{ *node.Runner }
+
+// UseIdentity fails.
+func (staying) UseIdentity(string, bool) error {
+	return errors.New("a text is being sent: try again when 'chatnt send' has ended")
 }

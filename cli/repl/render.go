@@ -40,6 +40,9 @@ func ready(e control.Ready) string {
 		who = fmt.Sprintf("%s, %s", Inline(e.Identity), e.Hashid)
 	}
 	text := fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Inline(e.Network), who)
+	if e.Unseen > 0 {
+		text = fmt.Sprintf("You are %s. Nobody sees your node in %s for %d s more, so that it does not come as the other goes.", who, Inline(e.Network), e.Unseen)
+	}
 	if e.First {
 		text += "\nYou are visible: whoever knows this hashid can find this node and its IP address. /set visible says more."
 	}
@@ -246,6 +249,9 @@ func Status(s control.Status) string {
 	fmt.Fprintf(&b, "network      %s (%s, %d hops)\n", Inline(s.Network), kind, s.Hops)
 	for _, a := range s.Listen {
 		fmt.Fprintf(&b, "listening    %s\n", a)
+	}
+	if s.Unseen > 0 {
+		fmt.Fprintf(&b, "listening    in %d s: until then nobody sees this node\n", s.Unseen)
 	}
 	fmt.Fprintf(&b, "relays       %d known, %d usable", s.Known, s.Usable)
 	if s.Missing > 0 {

@@ -41,9 +41,12 @@ func Run(ctx context.Context, profile control.Profile, in, out *os.File) error {
 			if text := Event(e); text != "" {
 				term.Println(text)
 			}
-			switch e.(type) {
+			switch e := e.(type) {
 			case control.Ready:
 				once.Do(func() { close(ready) })
+				if e.First {
+					_ = profile.Told() // or it is told again
+				}
 			case control.ContactChanged, control.Warning: // of the open conversation, it may be
 				p.set()
 			}

@@ -60,8 +60,8 @@ type Entry struct {
 	Value []byte
 }
 
-// single reports whether a backup holds one of a kind at most.
-func (k Kind) single() bool { return Identity <= k && k <= Settings || k == Listing }
+// single reports whether a backup holds one of a kind at most of each identity.
+func (k Kind) single() bool { return Network <= k && k <= Settings || k == Listing }
 
 // check holds for every entry that is written or read.
 func (e *Entry) check() error {
@@ -76,9 +76,13 @@ func (e *Entry) check() error {
 	return nil
 }
 
-// follows reports whether e may stand after other.
+// follows reports whether e may stand after other. The first entry is an identity, and with
+// each the order begins anew; how many there are is for package node to bound.
 func (e *Entry) follows(other *Entry) bool {
-	return cmp.Or(cmp.Compare(e.Kind, other.Kind), cmp.Compare(e.Key, other.Key)) > 0
+	if e.Kind == Identity {
+		return true
+	}
+	return other.Kind != end && cmp.Or(cmp.Compare(e.Kind, other.Kind), cmp.Compare(e.Key, other.Key)) > 0
 }
 
 // Append encodes e at the end of dst.

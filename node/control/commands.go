@@ -21,7 +21,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"help", "", "this list", (*Dialogue).help},
-		{"id", "[list | new NAME | use NAME | delete NAME]", "your hashid and your node's id; other identities, of which one is in use", (*Dialogue).id},
+		{"id", "[list | new NAME | use NAME [-now] | delete NAME [-now]]", "your hashid and your node's id; other identities, of which one is in use", (*Dialogue).id},
 		{"nick", "[NAME]", "what you call yourself to others", (*Dialogue).nick},
 		{"invite", "[me | network | new]", "a link to you and this network, or to one of them; new makes the links to you that you gave away before worthless", (*Dialogue).invite},
 		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
@@ -34,11 +34,11 @@ func commands() []command {
 		{"verify", "NAME [yes|no|NUMBER]", "compare safety numbers, and remember the answer", (*Dialogue).verify},
 		{"contacts", "", "whom you know", (*Dialogue).contacts},
 		{"requests", "", "who waits for your answer", (*Dialogue).requests},
-		{"msg", "[-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"msg", "[-id IDENTITY] [-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"cancel", "ID", "take back a text that waits, if it has not gone out", (*Dialogue).cancel},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
-		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and your node", (*Dialogue).set},
+		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on [-now] | off]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and whether your node can be", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
@@ -132,6 +132,12 @@ func (s *Dialogue) msg(rest string) (any, error) {
 			send = s.node.SendVerified
 		case "-json": // the text is written as a JSON string
 			quoted = true
+		case "-id": // or the text is not taken
+			var as string
+			as, rest = word(rest)
+			if err := s.speaksFor(as); err != nil {
+				return nil, err
+			}
 		default:
 			return nil, usage("msg")
 		}

@@ -6,7 +6,8 @@ import "time"
 // JSON fields are part of the program's contract; Event is its name there.
 type Event interface{ Event() string }
 
-// Ready says that the node listens.
+// Ready says that the node listens; or that it will, and cannot be seen before, after it has
+// taken the place of another identity's: then a second one follows.
 type Ready struct {
 	Hashid  string   `json:"hashid"`
 	Node    string   `json:"node"`
@@ -14,7 +15,8 @@ type Ready struct {
 	Network string   `json:"network"`
 
 	Identity string `json:"identity,omitempty"` // its local name, if the profile has several
-	First    bool   `json:"-"`                  // its node has never run before
+	First    bool   `json:"-"`                  // the person was not told yet that it is visible
+	Unseen   int    `json:"unseen,omitempty"`   // seconds until it listens
 }
 
 // MessageReceived is a text from a contact. Again marks one that may have been

@@ -19,11 +19,11 @@ func (f *fakeNode) NewIdentity(name string) (control.Identity, error) {
 	return control.Identity{Name: name, Hashid: "new"}, nil
 }
 
-func (f *fakeNode) UseIdentity(name string) error {
+func (f *fakeNode) UseIdentity(name string, now bool) error {
 	if name == "main" {
 		return errors.New("in use")
 	}
-	f.note("use %s", name)
+	f.note("use %s, now: %v", name, now)
 	return nil
 }
 
@@ -35,12 +35,20 @@ func (f *fakeNode) DeleteIdentity(name string) error {
 	return nil
 }
 
-func (f *fakeNode) Visible() control.Visible { return control.Visible{Visible: true, Why: "so it is"} }
+func (f *fakeNode) Visible() control.Visible {
+	return control.Visible{Visible: !f.hidden, Why: "so it is"}
+}
+
+func (f *fakeNode) Told() error { f.note("told"); return nil }
 
 func (f *fakeNode) SetVisible(on bool) (control.Visible, error) {
 	if !on {
 		return control.Visible{}, errors.New("not yet")
 	}
+	if f.hidden {
+		f.note("visible %v", on)
+	}
+	f.hidden = false
 	return f.Visible(), nil
 }
 

@@ -19,9 +19,10 @@ type Profile interface {
 
 	Identities() ([]Identity, error)
 	NewIdentity(name string) (Identity, error)
-	UseIdentity(name string) error
+	UseIdentity(name string, now bool) error
 	DeleteIdentity(name string) error
 	Visible() Visible
+	Told() error // the person was told what First in Ready asks for
 	SetVisible(on bool) (Visible, error)
 	Wipe() error
 }
@@ -52,7 +53,7 @@ type Visible struct {
 	Why     string `json:"why"`
 }
 
-const now = "-now" // no question is asked
+const now = "-now" // no question is asked, and nothing waited for
 
 // id is /id: whose node this is, and all that has to do with other identities.
 func (s *Dialogue) id(rest string) (any, error) {
@@ -61,7 +62,7 @@ func (s *Dialogue) id(rest string) (any, error) {
 	flag, rest := word(rest)
 	bare := name == "" && flag == ""
 	switch {
-	case rest != "" || flag != "" && (what != "delete" || flag != now):
+	case rest != "" || flag != "" && (what != "delete" && what != "use" || flag != now):
 		return nil, usage("id")
 	case what == "" && bare:
 		return s.node.ID(), nil
@@ -73,7 +74,7 @@ func (s *Dialogue) id(rest string) (any, error) {
 	case what == "new":
 		return s.profile.NewIdentity(name)
 	case what == "use":
-		if err := s.profile.UseIdentity(name); err != nil {
+		if err := s.profile.UseIdentity(name, flag == now); err != nil {
 			return nil, err
 		}
 		s.turn(nil) // the next line is for another node
@@ -123,14 +124,46 @@ func (s *Dialogue) wipe(rest string) (any, error) {
 // visible is /set visible.
 func (s *Dialogue) visible(rest string) (any, error) {
 	value, rest := word(rest)
+	flag, rest := word(rest)
 	switch {
-	case rest != "":
+	case rest != "" || flag != "" && (value != "on" || flag != now):
 	case value == "":
 		return s.profile.Visible(), nil
-	case value == "on" || value == "off":
-		return s.profile.SetVisible(value == "on")
+	case value == "off":
+		return s.profile.SetVisible(false)
+	case value == "on":
+		if flag == "" && !s.profile.Visible().Visible {
+			err := s.confirm("whoever knows your hashid then finds your node and its IP address, and this link cannot be taken back from who has seen it", "/set visible on "+now)
+			if err != nil {
+				return nil, err
+			}
+		}
+		return s.profile.SetVisible(true)
 	}
 	return nil, usage("set")
+}
+
+// speaksFor returns an error unless the node is that of the identity of a name. It asks the
+// node that a text goes to, as another may be about to take its place.
+func (s *Dialogue) speaksFor(name string) error {
+	if name == "" {
+		return usage("msg")
+	}
+	list, err := s.profile.Identities()
+	if err != nil {
+		return err
+	}
+	used := ""
+	for _, one := range list {
+		if one.Hashid != s.node.ID().Hashid {
+			continue
+		}
+		if strings.EqualFold(one.Name, name) {
+			return nil
+		}
+		used = one.Name
+	}
+	return fmt.Errorf("the identity in use is %s, not %s: /id use changes it", used, name)
 }
 
 // confirm asks whether something that cannot be undone is to be done. Where nobody can

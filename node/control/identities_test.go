@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -21,7 +22,9 @@ func TestIdentityCommands(t *testing.T) {
 		{line: "/id nonsense x", fails: "this is written /id ["},
 		{line: "/id new x", did: "new identity x", result: `{"name":"x","hashid":"new","node":"","used":false}`},
 		{line: "/id new x y", fails: "this is written /id ["},
-		{line: "/id use work -now", fails: "this is written /id ["},
+		{line: "/id use work -later", fails: "this is written /id ["},
+		{line: "/id list -now", fails: "this is written /id ["},
+		{line: "/id new x -now", fails: "this is written /id ["},
 		{line: "/id use main", fails: "in use"},
 		{line: "/id delete", fails: "this is written /id ["},
 		{line: "/id delete work", fails: "/id delete work -now does it"},
@@ -33,6 +36,15 @@ func TestIdentityCommands(t *testing.T) {
 		{line: "/set visible", result: `{"visible":true,"why":"so it is"}`},
 		{line: "/set visible on", result: `{"visible":true,"why":"so it is"}`},
 		{line: "/set visible off", fails: "not yet"},
+		{line: "/set visible off -now", fails: "this is written /set ["},
+		{line: "/set visible on -now", result: `{"visible":true,"why":"so it is"}`},
+		{line: "/msg -id main bob hi", did: `send bob "hi"`, result: `{"id":"07000000000000000000000000000000","state":"queued"}`},
+		{line: "/msg -json -id MAIN bob \"hi\"", did: `send bob "hi"`, result: `{"id":"07000000000000000000000000000000","state":"queued"}`},
+		{line: "/msg -id work bob hi", fails: "the identity in use is main, not work: /id use changes it"},
+		{line: "/msg -id nobody bob hi", fails: "the identity in use is main, not nobody"},
+		{line: "/msg -id", fails: "this is written /msg ["},
+		{line: "/id use work", did: "use work, now: false", result: `{"name":"work"}`},
+		{line: "/id use work -now", did: "use work, now: true", result: `{"name":"work"}`},
 		{line: "/set visible maybe", fails: "this is written /set ["},
 		{line: "/set visible on on", fails: "this is written /set ["},
 		{line: "/wipe", fails: "this destroys the profile with all its identities, contacts and keys, and cannot be undone: /wipe -now does it"},
@@ -57,6 +69,36 @@ func TestIdentityCommands(t *testing.T) {
 	}
 	if _, err := s.Execute("/wipe -now"); err != nil || !s.Over() || !slices.Equal(f.done(), []string{"wipe"}) {
 		t.Errorf("/wipe -now: %v, over: %v", err, s.Over())
+	}
+}
+
+// Who becomes visible is told what cannot be taken back, and asked.
+func TestBecomingVisibleIsAsked(t *testing.T) {
+	f := newFake()
+	f.hidden = true
+	s := control.NewDialogue(f)
+	if _, err := s.Execute("/set visible on"); err == nil || !strings.HasSuffix(err.Error(), "this link cannot be taken back from who has seen it: /set visible on -now does it") {
+		t.Errorf("where nobody can be asked: %v", err)
+	}
+	var asked []string
+	answer := false
+	s.Confirm = func(question string) bool { asked = append(asked, question); return answer }
+	if _, err := s.Execute("/set visible on"); err == nil || err.Error() != "nothing was done" {
+		t.Errorf("after a no: %v", err)
+	}
+	if did := f.done(); did != nil {
+		t.Errorf("after a no: %q", did)
+	}
+	answer = true
+	result, err := s.Execute("/set visible on")
+	if did := f.done(); err != nil || !slices.Equal(did, []string{"visible true"}) || asJSON(t, result) != `{"visible":true,"why":"so it is"}` {
+		t.Errorf("after a yes: %q, %v, %v", did, result, err)
+	}
+	if len(asked) != 2 || !strings.HasPrefix(asked[1], "Whoever knows your hashid then finds your node and its IP address, and this link cannot be taken back") {
+		t.Errorf("the questions are %q", asked)
+	}
+	if _, err := s.Execute("/set visible on"); err != nil || len(asked) != 2 {
+		t.Errorf("who is visible is asked: %v, %q", err, asked)
 	}
 }
 
@@ -103,7 +145,7 @@ type turns struct {
 	ready  chan struct{}
 }
 
-func (p *turns) UseIdentity(string) error { p.asked = true; return nil }
+func (p *turns) UseIdentity(string, bool) error { p.asked = true; return nil }
 
 func (p *turns) Node() control.Node {
 	if !p.asked {
@@ -153,6 +195,60 @@ func TestUseClosesTheConversation(t *testing.T) {
 			t.Errorf("the second node was told %q", did)
 		}
 	})
+}
+
+// alternating is two nodes that take turns.
+type alternating struct {
+	*fakeNode
+	mu    sync.Mutex
+	nodes [2]*fakeNode // guarded by mu: that which runs first
+}
+
+func (a *alternating) UseIdentity(string, bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.nodes[0], a.nodes[1] = a.nodes[1], a.nodes[0]
+	return nil
+}
+
+func (a *alternating) Node() control.Node {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.nodes[0]
+}
+
+// Whoever shows the open conversation may ask for it at any time, also while another node takes the
+// place of the one that it is open with: it is never open with that.
+func TestOpenWhileIdentitiesChange(t *testing.T) {
+	p := &alternating{fakeNode: newFake(), nodes: [2]*fakeNode{newFake(), newFake()}}
+	s := control.NewDialogue(p)
+	done, asked := make(chan struct{}), make(chan int, 1)
+	go func() {
+		open := 0
+		for {
+			if with, ok := s.Open(); ok && with.Hashid == bob().Hashid {
+				open++
+			}
+			select {
+			case <-done:
+				asked <- open
+				return
+			default:
+			}
+		}
+	}()
+	for range 500 {
+		for _, line := range []string{"/query bob", "hi", "/id use work"} {
+			if _, err := s.Execute(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if with, ok := s.Open(); ok {
+			t.Fatalf("open with %+v", with)
+		}
+	}
+	close(done)
+	t.Logf("seen open %d times", <-asked)
 }
 
 // /quit waits for no node.

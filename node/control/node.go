@@ -143,11 +143,12 @@ type Status struct {
 	Connections int      `json:"connections"` // open, to other nodes
 	Known       int      `json:"known"`       // relays
 	Usable      int      `json:"usable"`
-	Missing     int      `json:"missing"`   // relays, for a path to any node
-	Queued      int      `json:"queued"`    // messages without a receipt
-	Uptime      int      `json:"uptime"`    // seconds
-	ClockOff    int      `json:"clock_off"` // seconds that this clock is ahead of others', behind if negative; 0 while it does no harm
-	Crowded     int      `json:"crowded"`   // of the places where this node's own records are kept, those round which too many nodes stand: somebody may be trying to hide them
+	Missing     int      `json:"missing"`          // relays, for a path to any node
+	Queued      int      `json:"queued"`           // messages without a receipt
+	Uptime      int      `json:"uptime"`           // seconds
+	Unseen      int      `json:"unseen,omitempty"` // seconds until it listens, as in Ready
+	ClockOff    int      `json:"clock_off"`        // seconds that this clock is ahead of others', behind if negative; 0 while it does no harm
+	Crowded     int      `json:"crowded"`          // of the places where this node's own records are kept, those round which too many nodes stand: somebody may be trying to hide them
 	Forwarded   uint64   `json:"forwarded"`
 	Dropped     uint64   `json:"dropped"` // packets, whatever the cause
 	Records     int      `json:"records"` // kept for others
