@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"log/slog"
@@ -8,14 +8,15 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// quiet keeps the libraries from writing to standard error, or wherever the
+// Quiet keeps the libraries from writing to standard error, or wherever the
 // environment has them write (GOLOG_LOG_LEVEL, GOLOG_FILE): what they log names
-// peers, with their addresses. It must come before they log anything.
+// peers, with their addresses. It holds for the whole process, and must come
+// before they log anything.
 //
 // Out of reach is libp2p's log of which peers it has met (package canonicallog),
 // one in a hundred, as it takes its level from GOLOG_LOG_LEVEL before any code of
 // ours runs: it is silent unless that asks for info or debug.
-func quiet() {
+func Quiet() {
 	golog.SetPrimaryCore(zapcore.NewNopCore())
 	gologshim.SetDefaultHandler(slog.DiscardHandler)
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // and package log's, which goes with it
