@@ -110,7 +110,10 @@ func contactLine(c control.Contact) string {
 	return line
 }
 
-const day = "2006-01-02 15:04"
+const (
+	day        = "2006-01-02 15:04"
+	usageWidth = 36 // of a command, before what it does; after a longer one that is on the next line
+)
 
 func clock(t time.Time) string { return t.Local().Format("15:04") }
 
@@ -120,7 +123,11 @@ func Result(result any) string {
 	switch r := result.(type) {
 	case control.Help:
 		for _, c := range r.Commands {
-			fmt.Fprintf(&b, "%-36s %s\n", c.Usage, c.Help)
+			if len(c.Usage) > usageWidth {
+				fmt.Fprintf(&b, "%s\n%*s %s\n", c.Usage, usageWidth, "", c.Help)
+			} else {
+				fmt.Fprintf(&b, "%-*s %s\n", usageWidth, c.Usage, c.Help)
+			}
 		}
 	case control.ID:
 		fmt.Fprintf(&b, "hashid  %s\nnode    %s\nlisted  %s\n", r.Hashid, r.Node, listed(r.Listed))
