@@ -161,6 +161,53 @@ func TestUnlistedAsks(t *testing.T) {
 	}
 }
 
+// A request that never came, or that there was no room for, comes in the words and by the link key of the one that
+// has taken its place.
+func TestAskedAnewAfterALoss(t *testing.T) {
+	for name, lose := range map[string]func(p *pair){
+		"lost": func(p *pair) { p.wire.flying = nil },
+		"refused": func(p *pair) {
+			for n := range contact.MaxRequests {
+				deliver(t, p.bob.m, someone(uint16(10+n)), ask("stranger", ""))
+			}
+			p.wire.deliver(0, true)
+			for n := range contact.MaxRequests {
+				if err := p.bob.m.reject(someone(uint16(10 + n)).hashid().String()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := twoProfiles(t)
+			p := strangersOf(t, 1, a, b)
+			if err := p.alice.m.add(b.Hashid(), "bob", "it is me"); err != nil {
+				t.Fatal(err)
+			}
+			p.alice.flush(true)
+			lose(p)
+			if _, ok := p.bob.m.book.Request(a.Hashid()); ok {
+				t.Fatalf("%s: it has come", name)
+			}
+			p.alice.unlist()
+			p.alice.flush(true)
+			p.wire.deliver(0, true)
+			asking, ok := p.bob.m.book.Request(a.Hashid())
+			if !ok || asking.Link != p.alice.link() || asking.Text != "it is me" {
+				t.Fatalf("%s: the request is %+v", name, asking)
+			}
+			if err := p.bob.m.accept(a.Hashid().String(), "alice"); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				p.exchange(true)
+				p.sleep(repeatAsk)
+			}
+			p.bob.follows()
+		})
+	}
+}
+
 // Who is asked while it is not listed tells where it is to be found only once it has said yes.
 func TestOnlyContactsAreTold(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
