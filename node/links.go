@@ -14,8 +14,9 @@ import (
 
 // How contacts follow somebody who is not listed any more, or has given up a link key. Whoever
 // has a link key tells it to each contact inside the session, in a message that is repeated like
-// any until it is confirmed. Only then does the contact count as told. Should that take longer
-// than messages are kept, it is told again at the next start, or as soon as a text comes from it.
+// any until it is confirmed. Only then does the contact count as told. However long that takes, the message
+// is not given up while it is true: who was away longer than a withdrawal lasts finds nobody
+// by the old link key, and so cannot ask.
 // Requests carry the link key themselves: who is asked may not be able to find the asker otherwise,
 // and is no contact before it has.
 
