@@ -14,8 +14,9 @@ import (
 
 // How contacts follow somebody who is not listed any more, or has given up a link key. Whoever
 // has a link key tells it to each contact inside the session, in a message that is repeated like
-// any until it is confirmed. Only then does the contact count as told. Should that take longer
-// than messages are kept, it is told again at the next start, or as soon as a text comes from it.
+// any until it is confirmed. Only then does the contact count as told. However long that takes, the message
+// is not given up while it is true: who was away longer than a withdrawal lasts finds nobody
+// by the old link key, and so cannot ask.
 // Requests carry the link key themselves: who is asked may not be able to find the asker otherwise,
 // and is no contact before it has.
 
@@ -57,7 +58,9 @@ func (m *messenger) tellLink(peer hashid.ID) {
 	}
 }
 
-// askAnew replaces a request that is under way by one that carries a link key. Called with mu held.
+// askAnew replaces a request that is under way by one that carries a link key. It begins a session of its
+// own: the one before it may never have come, and a stranger is heard only in what begins with
+// a request. Called with mu held.
 func (m *messenger) askAnew(c *conversation, link record.LinkKey) error {
 	old := requests(c)
 	if len(old) == 0 || old[0].Link == link {
@@ -66,11 +69,15 @@ func (m *messenger) askAnew(c *conversation, link record.LinkKey) error {
 	again := &outgoing{
 		Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: old[0].Nick, Text: old[0].Text, Link: link, Place: old[0].Place,
 	}
-	err := m.queue(c, []*outgoing{again}, func(tx *vault.Tx, _ *ledger) error { return c.deleteOutgoing(tx, old) })
+	err := m.queue(c, []*outgoing{again}, func(tx *vault.Tx, next *ledger) error {
+		next.Current = ""
+		return c.deleteOutgoing(tx, old)
+	})
 	if err != nil {
 		return err
 	}
 	c.drop(old)
+	c.unseal()
 	slices.SortStableFunc(c.outbox, func(x, y *outgoing) int { return cmp.Compare(x.Place, y.Place) })
 	return nil
 }

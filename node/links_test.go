@@ -81,12 +81,19 @@ func TestPairFollows(t *testing.T) {
 	}
 }
 
-// A contact who is away for longer than messages are kept is told when it writes again, or at the
-// next start.
+// A contact who is away for longer than messages are kept is told when it is back, whether this node has run all the
+// time or begins anew then. What was to tell it of a link key that was given up since is given up, too.
 func TestContactWhoIsAway(t *testing.T) {
-	for name, back := range map[string]func(p *pair){
-		"writes":  func(p *pair) { p.texts++; p.bob.say(p.texts) },
-		"restart": func(p *pair) { p.alice.restart(); p.alice.m.tellLinks() },
+	for name, pass := range map[string]func(p *pair){
+		"all the time": func(p *pair) {
+			p.alice.m.giveUp(p.alice.conversation(), time.Now())
+		},
+		"since a while": func(p *pair) {
+			p.alice.restart()
+			p.alice.m.tellLinks()
+			time.Sleep(giveUpUptime)
+			p.alice.m.takeDue(p.alice.conversation())
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -95,17 +102,51 @@ func TestContactWhoIsAway(t *testing.T) {
 				p.alice.say(p.texts)
 				p.settle()
 				p.alice.unlist()
+				p.alice.flush(true)
+				p.alice.unlist()
+				if _, err := p.alice.m.send("bob", "will be forgotten"); err != nil {
+					t.Fatal(err)
+				}
 				p.wire.flying = nil
 				time.Sleep(giveUpAfter + time.Minute)
-				if p.alice.m.giveUp(p.alice.conversation(), time.Now()); len(p.alice.conversation().outbox) != 0 {
-					t.Fatal("the message was not given up")
+				transcript(p.alice.m)
+				pass(p)
+				waits := p.alice.conversation().outbox
+				if len(waits) != 1 || waits[0].Link != p.alice.link() {
+					t.Fatalf("%d messages wait", len(waits))
 				}
-				back(p)
+				expectTold(t, p.alice.m, "failed not acknowledged for two weeks")
 				p.settle()
 				p.bob.follows()
 			})
 		})
 	}
+}
+
+// Who does not come back at all is looked for now and then, for ever.
+func TestContactWhoNeverComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		asked := 0
+		m.people.find = func(context.Context, record.Locator) (*record.KeyRecord, []byte, error) {
+			asked++
+			return nil, nil, discovery.ErrNoKeyRecord
+		}
+		if err := m.profile.SetListed(false, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		m.tellLinks()
+		time.Sleep(giveUpAfter + time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.run(ctx) }()
+		time.Sleep(10 * time.Hour)
+		if most := int(10 * time.Hour / repeatAsk); asked < most/2 || asked > most+1 {
+			t.Errorf("%d look-ups in ten hours", asked)
+		}
+		cancel()
+		<-ended
+	})
 }
 
 // Who is not listed can ask somebody, and is answered: the request says where. Nobody finds out
@@ -158,6 +199,53 @@ func TestUnlistedAsks(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A request that never came, or that there was no room for, comes in the words and by the link key of the one that
+// has taken its place.
+func TestAskedAnewAfterALoss(t *testing.T) {
+	for name, lose := range map[string]func(p *pair){
+		"lost": func(p *pair) { p.wire.flying = nil },
+		"refused": func(p *pair) {
+			for n := range contact.MaxRequests {
+				deliver(t, p.bob.m, someone(uint16(10+n)), ask("stranger", ""))
+			}
+			p.wire.deliver(0, true)
+			for n := range contact.MaxRequests {
+				if err := p.bob.m.reject(someone(uint16(10 + n)).hashid().String()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := twoProfiles(t)
+			p := strangersOf(t, 1, a, b)
+			if err := p.alice.m.add(b.Hashid(), "bob", "it is me"); err != nil {
+				t.Fatal(err)
+			}
+			p.alice.flush(true)
+			lose(p)
+			if _, ok := p.bob.m.book.Request(a.Hashid()); ok {
+				t.Fatalf("%s: it has come", name)
+			}
+			p.alice.unlist()
+			p.alice.flush(true)
+			p.wire.deliver(0, true)
+			asking, ok := p.bob.m.book.Request(a.Hashid())
+			if !ok || asking.Link != p.alice.link() || asking.Text != "it is me" {
+				t.Fatalf("%s: the request is %+v", name, asking)
+			}
+			if err := p.bob.m.accept(a.Hashid().String(), "alice"); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				p.exchange(true)
+				p.sleep(repeatAsk)
+			}
+			p.bob.follows()
+		})
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 
 	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
 	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
-	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time
+	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time; and what is stale
 	holdWait    = 250 * time.Millisecond // while nothing can go out
 	answerWait  = 10 * time.Second       // for the end node's answer to one attempt
 	giveUpAfter = 14 * 24 * time.Hour
@@ -83,6 +83,9 @@ func (o *outgoing) last() bool { return o.Part == o.Parts-1 }
 // unheard holds for what the recipient's node has taken so often, without a receipt,
 // that its person cannot open it.
 func (o *outgoing) unheard() bool { return o.taken >= renewAfter && !o.acked && !o.patient() }
+
+// old holds for what nobody acknowledged for two weeks.
+func (o *outgoing) old(now time.Time) bool { return now.Sub(o.At) > giveUpAfter }
 
 // past holds for a text whose time to be forgotten has come.
 func (o *outgoing) past(now time.Time) bool { return o.TTL != 0 && now.Sub(o.At) > o.TTL }
@@ -220,18 +223,28 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk,
 }
 
 // giveUp drops messages that nobody acknowledged for two weeks, or before they are to be forgotten, and
-// those that waited for such a request. Called with mu held.
+// those that waited for such a request. What is lasting stays. Called with mu held.
 func (m *messenger) giveUp(c *conversation, now time.Time) {
 	// At once: what is to be forgotten does not go out late.
 	m.giveUpAll(c, "not acknowledged before its time was up", func(item *outgoing) bool { return item.past(now) })
 	if time.Since(m.started) < giveUpUptime { // whatever the clock on the wall says
 		return
 	}
-	m.giveUpAll(c, "not acknowledged for two weeks", func(item *outgoing) bool { return now.Sub(item.At) > giveUpAfter })
+	m.giveUpAll(c, "not acknowledged for two weeks", func(item *outgoing) bool { return item.old(now) && !m.lasting(item) })
 	if who, _ := m.book.Contact(c.Peer); m.unasked(who) {
 		m.giveUpAll(c, "the request was not answered for two weeks", func(*outgoing) bool { return true })
 	}
 }
+
+// lasting holds for what says where this person is to be found, as long as that is so: a contact who was away, for
+// however long, has no other way to learn of it.
+func (m *messenger) lasting(item *outgoing) bool {
+	return item.Kind == message.Link && item.Link == m.profile.listing.now().linkKey()
+}
+
+// stale holds for what is lasting and waits for somebody who may never come back: it is tried now and
+// then, and as soon as the node of that person is heard of. Called with mu held.
+func (m *messenger) stale(item *outgoing) bool { return item.old(m.now()) && m.lasting(item) }
 
 func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoing) bool) {
 	var old []*outgoing
@@ -277,6 +290,9 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		item.reason = ""
 		item.attempts++
 		wait := repeatAfter(item)
+		if m.stale(item) {
+			wait = repeatAsk
+		}
 		item.due, next = time.Now().Add(wait), min(next, wait)
 		path, frame := paths[0], item.frame
 		paths = paths[1:]
@@ -345,6 +361,9 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 		t.receiptDue = true
 	}
 	for _, item := range due {
+		if m.stale(item) {
+			item.due = time.Now().Add(repeatAsk)
+		}
 		asked := item.Kind == message.Text && item.last() || item.Kind == message.Request
 		waits := !item.sent && !item.Told && slices.Contains(c.outbox, item) // its receipt may have come meanwhile
 		if asked && waits && item.reason != reason {

@@ -26,7 +26,8 @@ const (
 
 	// bucketRecords holds, under the hashid, the key record as it was signed, or of an
 	// unlisted one a zero byte, the link key and the record as it was found. (The first
-	// byte of a record is its version, which is not 0.)
+	// byte of a record is its version, which is not 0.) It is kept of contacts only: nobody
+	// else is written to.
 	bucketRecords = "records"
 )
 
@@ -212,6 +213,11 @@ func (p *people) looked(at record.Locator, who *person, rec *record.KeyRecord, r
 	}
 	// Losing it costs a look-up after the next start, no more.
 	_ = p.vault.Update(func(tx *vault.Tx) error {
+		// Who is being removed is no contact any more, though perhaps not forgotten yet: nothing may
+		// be stored behind what deletes it.
+		if _, err := tx.Get(bucketContacts, at.Hashid.String()); err != nil {
+			return err
+		}
 		return tx.Put(bucketRecords, at.Hashid.String(), appendRecord(nil, at.Link, raw))
 	})
 }

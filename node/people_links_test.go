@@ -49,6 +49,7 @@ func TestPersonMovesToALink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bob, first, second := testIdentity(t), seeded(8), seeded(9)
 		v := vault.Memory()
+		knows(t, v, bob)
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
 		p := testPeople(t, v, b)
 		found := func(who record.Locator, node byte, asked int) {
@@ -166,28 +167,41 @@ func TestWithdrawnPerson(t *testing.T) {
 	})
 }
 
-// Of who is removed while it is looked up nothing is stored any more.
+// Of who is removed while it is looked up nothing is stored any more: neither once it is forgotten, nor while
+// that is still to come and what was stored is deleted already.
 func TestPersonWhoIsForgottenMeanwhile(t *testing.T) {
 	for name, link := range map[string]ed25519.PrivateKey{"listed": nil, "by a link": seeded(9)} {
-		synctest.Test(t, func(t *testing.T) {
-			bob, v := testIdentity(t), vault.Memory()
-			at, b := listed(bob), &phoneBook{raw: published(t, bob, 1, seq())}
-			if link != nil {
-				at, b.raw = linkedTo(bob, link), unlisted(t, bob, link, 1, seq())
-			}
-			p := testPeople(t, v, b)
-			find := p.find
-			p.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
-				p.forget(who.Hashid)
-				return find(ctx, who)
-			}
-			if _, err := p.record(t.Context(), at, false); err != nil {
-				t.Fatal(name, err)
-			}
-			if r := testPeople(t, v, b).known(bob.hashid()); r != nil {
-				t.Errorf("%s: after a restart there is a record of sequence %d", name, r.Sequence)
-			}
-		})
+		for how, remove := range map[string]func(*people, hashid.ID) error{
+			"forgotten": func(p *people, id hashid.ID) error { p.forget(id); return nil },
+			"deleted": func(p *people, id hashid.ID) error {
+				return p.vault.Update(func(tx *vault.Tx) error {
+					return errors.Join(tx.Delete(bucketRecords, id.String()), tx.Delete(bucketContacts, id.String()))
+				})
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				bob, v := testIdentity(t), vault.Memory()
+				knows(t, v, bob)
+				at, b := listed(bob), &phoneBook{raw: published(t, bob, 1, seq())}
+				if link != nil {
+					at, b.raw = linkedTo(bob, link), unlisted(t, bob, link, 1, seq())
+				}
+				p := testPeople(t, v, b)
+				find := p.find
+				p.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
+					if err := remove(p, who.Hashid); err != nil {
+						t.Error(err)
+					}
+					return find(ctx, who)
+				}
+				if _, err := p.record(t.Context(), at, false); err != nil {
+					t.Fatal(name, how, err)
+				}
+				if r := testPeople(t, v, b).known(bob.hashid()); r != nil {
+					t.Errorf("%s, %s: after a restart there is a record of sequence %d", name, how, r.Sequence)
+				}
+			})
+		}
 	}
 }
 

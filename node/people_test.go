@@ -10,6 +10,7 @@ import (
 	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
+	"chatnt/node/contact"
 	"chatnt/node/vault"
 )
 
@@ -43,6 +44,15 @@ func testPeople(t *testing.T, v *vault.Vault, b *phoneBook) *people {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// knows makes somebody a contact in a vault.
+func knows(t *testing.T, v *vault.Vault, id *identity) {
+	t.Helper()
+	who := contact.Contact{Hashid: id.hashid(), Name: "bob", State: contact.Accepted}
+	if err := v.Update(func(tx *vault.Tx) error { return storeContact(tx, who) }); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // listed is how somebody who is listed is found.
@@ -120,6 +130,7 @@ func TestKnownRecordWillDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bob := testIdentity(t)
 		v := vault.Memory()
+		knows(t, v, bob)
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
 		if _, err := testPeople(t, v, b).record(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
@@ -150,6 +161,7 @@ func TestNewerRecordStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bob, eve := testIdentity(t), testIdentity(t)
 		v := vault.Memory()
+		knows(t, v, bob)
 		old := published(t, bob, 1, seq())
 		b := &phoneBook{raw: published(t, bob, 2, seq()+5)}
 		p := testPeople(t, v, b)

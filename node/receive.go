@@ -322,7 +322,7 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message, als
 	nudge(m.aged)
 	*c.seen, m.lastUnshown = with, news.Number
 	m.tell(news, false)
-	m.tellLink(c.Peer) // who has not confirmed it for two weeks is back
+	m.tellLink(c.Peer) // should that have failed before
 	return true
 }
 
