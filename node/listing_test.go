@@ -335,7 +335,7 @@ func TestOutpacedListings(t *testing.T) {
 	newer := func(n *Node, copies func(time.Time) ([]record.Copy, error)) []byte {
 		t.Helper()
 		for range 3 {
-			if _, err := n.profile.nextSequence(sequencePerson, now); err != nil {
+			if _, err := copies(now); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -366,18 +366,22 @@ func TestOutpacedListings(t *testing.T) {
 		if outdated(found) {
 			t.Errorf("%s: its own newest is newer", name)
 		}
-		last, err := n.profile.sequence(sequencePerson)
+		count := sequencePerson
+		if name == "unlisted" {
+			count = sequenceUnlisted
+		}
+		last, err := n.profile.sequence(count)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = n.profile.vault.Update(func(tx *vault.Tx) error { return tx.Delete(bucketProfile, keySequence+sequencePerson) })
+		err = n.profile.vault.Update(func(tx *vault.Tx) error { return tx.Delete(bucketProfile, keySequence+count) })
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !outdated(found) || outdated(found) {
 			t.Errorf("%s: it is not beyond what an older copy has", name)
 		}
-		if next, err := n.profile.nextSequence(sequencePerson, now); err != nil || next <= last {
+		if next, err := n.profile.nextSequence(count, now); err != nil || next <= last {
 			t.Errorf("%s: the next is %d after %d: %v", name, next, last, err)
 		}
 		if outdated(nil) || outdated(found[:100]) {

@@ -28,7 +28,8 @@ const (
 	keyTold       = "told"      // once somebody was told who can see this person
 	keySequence   = "sequence " // followed by what is numbered
 
-	sequencePerson = "person" // all key records of the person, wherever they are kept
+	sequencePerson   = "person"   // what is published under the hashid
+	sequenceUnlisted = "unlisted" // what is published under link keys, see blurred
 )
 
 // ErrNoNetwork says that a profile belongs to no network yet.

@@ -12,8 +12,8 @@ import (
 // keyRecordPublications are what is published of this person, and taken back.
 //
 // Each has a timer of its own, so that a node that keeps records of two of them sees no
-// rhythm that they share. All number their records by one count: who went from one to another
-// must not take the later record for the older.
+// rhythm that they share. What lies under a link key is numbered by a count of its own, and
+// neither that nor its expiry says when it was signed: see blurred.
 func (n *Node) keyRecordPublications() []discovery.Publication {
 	return []discovery.Publication{
 		{What: "key record", Every: keyRecordEvery, Copies: n.listedCopies, Outdated: n.olderKeyRecord},
@@ -53,7 +53,7 @@ func (n *Node) unlistedCopies(now time.Time) ([]record.Copy, error) {
 // givenUpCopies takes back what lies under link keys that were given up.
 func (n *Node) givenUpCopies(now time.Time) ([]record.Copy, error) {
 	var all []record.Copy
-	for _, p := range n.profile.listing.now().settled(now).past {
+	for _, p := range n.profile.listing.now().settled(now.Add(blurExpiry)).past {
 		copies, err := n.withdrawn(now, p.since, p.key)
 		if err != nil {
 			return nil, err
@@ -69,20 +69,32 @@ func (n *Node) keyRecordCopies(now time.Time, link ed25519.PrivateKey) ([]record
 	if err := n.profile.prekeys.rotate(n.profile.vault, now); err != nil {
 		return nil, err
 	}
-	sequence, err := n.profile.nextSequence(sequencePerson, now)
+	sequence, signed, err := n.number(now, link)
 	if err != nil {
 		return nil, err
 	}
 	id := n.profile.identity
-	return n.profile.prekeys.keyRecord(id, n.inbox(), sequence, now).Copies(n.profile.Network().ID(), id.sign, link)
+	return n.profile.prekeys.keyRecord(id, n.inbox(), sequence, signed).Copies(n.profile.Network().ID(), id.sign, link)
+}
+
+// number returns the sequence of a record that is signed now, and when it is to look signed.
+func (n *Node) number(now time.Time, link ed25519.PrivateKey) (uint64, time.Time, error) {
+	if link != nil {
+		return n.profile.blurred(now)
+	}
+	sequence, err := n.profile.nextSequence(sequencePerson, now)
+	return sequence, now, err
 }
 
 // withdrawn signs what takes the place of the key record that was taken back at since. It
 // expires with the last of the records that it is to keep away: it names the identity.
 func (n *Node) withdrawn(now, since time.Time, link ed25519.PrivateKey) ([]record.Copy, error) {
-	sequence, err := n.profile.nextSequence(sequencePerson, now)
+	sequence, _, err := n.number(now, link)
 	if err != nil {
 		return nil, err
+	}
+	if link != nil {
+		since = since.Truncate(blurExpiry) // as the last record under it was
 	}
 	id := n.profile.identity
 	r, err := record.Withdrawal([32]byte(id.public()), sequence, withdrawnUntil(since))
@@ -103,7 +115,7 @@ func (n *Node) olderKeyRecord(found []byte) bool {
 // copy of the profile is not for this one to know.
 func (n *Node) olderUnlisted(found []byte) bool {
 	r, err := n.locator().Parse(n.profile.Network().ID(), found)
-	return err == nil && n.outpaced(sequencePerson, r.Sequence)
+	return err == nil && n.outpaced(sequenceUnlisted, r.Sequence)
 }
 
 // locator is what others find this person by.
