@@ -30,7 +30,7 @@ import (
 //     first message with it; that a first message is not taken in twice needs no
 //     memory where none can be opened.
 //   - which contacts have confirmed the link key. There may have been another since, that
-//     they hold in its place: all are told anew.
+//     they hold in its place: all are told anew, or, if there is none here, to look by the hashid.
 //   - the nodes' keys. Two machines with one node id would take each other's connections and
 //     overwrite each other's descriptor, and what is known of a node, good or bad,
 //     is known of a machine in its place.

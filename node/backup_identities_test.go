@@ -76,12 +76,12 @@ func each(t *testing.T, p *Profile) (views []*Profile, r roster) {
 	return views, r
 }
 
-// renewals counts the messages of a profile that only begin a session.
+// renewals counts the messages of a profile that say where it is found, and begin a session.
 func renewals(t *testing.T, p *Profile) (n int) {
 	t.Helper()
 	for _, c := range messengerOf(t, p).conversations {
 		for _, o := range c.outbox {
-			if o.Kind == message.Renew {
+			if o.Kind == message.Link {
 				n++
 			}
 		}
@@ -124,8 +124,8 @@ func TestBackupOfThreeIdentities(t *testing.T) {
 		if n := len(after.network.Bootstrap); n != 1 {
 			t.Errorf("the network of %s has %d addresses", before.name, n)
 		}
-		if got, want := renewals(t, after), map[string]int{"work": 1}[before.name]; got != want { // bob has a text waiting
-			t.Errorf("%s sends %d contacts a new session that says nothing, want %d", before.name, got, want)
+		if got, want := renewals(t, after), map[string]int{"work": 2}[before.name]; got != want {
+			t.Errorf("%s tells %d contacts where it is found, want %d", before.name, got, want)
 		}
 		compareLives(t, before, after)
 	}
@@ -149,7 +149,7 @@ func compareLives(t *testing.T, was, now *Profile) {
 		if l, err := parse[ledger]("x", []byte(raw)); strings.HasPrefix(name, bucketConversations) && (err != nil || l.Current != "") {
 			t.Errorf("%s goes on in a session, %v", was.name, err)
 		}
-		if o, err := parse[outgoing]("x", []byte(raw)); err == nil && o.Kind == message.Renew {
+		if o, err := parse[outgoing]("x", []byte(raw)); err == nil && o.Kind == message.Link {
 			delete(after, name)
 		}
 	}
@@ -176,17 +176,17 @@ func TestRestoredIdentityIsUsedLater(t *testing.T) {
 		}
 		m := messengerOf(t, third)
 		for _, c := range m.conversations {
-			if c.Generation != uint32(later.Unix()/60) || c.Current != "" || len(c.talks) > 0 || len(c.outbox) != 1 {
+			if c.Generation != uint32(later.Unix()/60) || c.Current != "" || len(c.talks) > 0 || len(c.outbox) == 0 {
 				t.Errorf("a conversation goes on in session %q of generation %d, %d messages wait", c.Current, c.Generation, len(c.outbox))
 			}
 			for _, o := range c.outbox {
-				if o.Kind == message.Renew && !o.At.Equal(later) {
+				if o.Kind == message.Link && !o.At.Equal(later) {
 					t.Errorf("a session is begun at %v", o.At)
 				}
 			}
 		}
-		if len(m.conversations) != 2 || renewals(t, third) != 1 {
-			t.Errorf("%d conversations, %d begun with nothing to say", len(m.conversations), renewals(t, third))
+		if len(m.conversations) != 2 || renewals(t, third) != 2 {
+			t.Errorf("%d conversations, in %d of which it is said where this one is found", len(m.conversations), renewals(t, third))
 		}
 		if p, err = third.Use("work", at); err != nil {
 			t.Fatal(err)

@@ -58,7 +58,7 @@ const keyWarning = "warning: the identity key of bob has changed: somebody else 
 func TestKeysAreKept(t *testing.T) {
 	for how, meet := range map[string]func(t *testing.T, m *messenger){
 		"by its text":   func(t *testing.T, m *messenger) { begin(t, m, bob(), testText(1, "hi")) },
-		"by a new hand": func(t *testing.T, m *messenger) { begin(t, m, bob(), say(message.Renew, 1)) },
+		"by a new hand": func(t *testing.T, m *messenger) { begin(t, m, bob(), say(message.Link, 1)) },
 		"by its record": func(t *testing.T, m *messenger) { write(t, m) },
 		"by its request": func(t *testing.T, m *messenger) {
 			begin(t, m, bob(), ask("Bobby", ""))

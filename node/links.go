@@ -17,6 +17,13 @@ import (
 // any until it is confirmed. Only then does the contact count as told. However long that takes, the message
 // is not given up while it is true: who was away longer than a withdrawal lasts finds nobody
 // by the old link key, and so cannot ask.
+//
+// A profile may be back at an older copy, or restored from a backup, of before its person had a link key that
+// contacts were told. Those look there and nowhere else: nobody asks by the hashid for a person who has said
+// to be found otherwise, as that would tell the nodes that are asked who is looked for. So whenever a session
+// takes the place of another, each side tells the other where it is to be found: by the link key that is
+// in use or, if there is none, by the hashid.
+//
 // Requests carry the link key themselves: who is asked may not be able to find the asker otherwise,
 // and is no contact before it has.
 
@@ -32,15 +39,18 @@ func (m *messenger) tellLinks() {
 	}
 }
 
-// tellLink tells the link key to a contact who has not confirmed it; one who was asked to
-// become one and has not answered is asked anew with it. Called with mu held.
+// tellLink tells the link key to a contact who has not confirmed it. Called with mu held.
 func (m *messenger) tellLink(peer hashid.ID) {
-	who, _ := m.book.Contact(peer)
-	link := m.profile.listing.now().linkKey()
-	if link.IsZero() || who.Told == link {
-		return
+	if who, known := m.book.Contact(peer); known && who.Told != m.profile.listing.now().linkKey() {
+		m.sayLink(who)
 	}
-	c := m.conversation(peer)
+}
+
+// sayLink tells a contact where this person is to be found; one who was asked to become one and has
+// not answered is asked anew with it. Called with mu held.
+func (m *messenger) sayLink(who contact.Contact) {
+	link := m.profile.listing.now().linkKey()
+	c := m.conversation(who.Hashid)
 	var err error
 	switch who.State {
 	case contact.Accepted:
@@ -58,7 +68,7 @@ func (m *messenger) tellLink(peer hashid.ID) {
 	}
 }
 
-// askAnew replaces a request that is under way by one that carries a link key. It begins a session of its
+// askAnew replaces a request that is under way by one that carries another link key. It begins a session of its
 // own: the one before it may never have come, and a stranger is heard only in what begins with
 // a request. Called with mu held.
 func (m *messenger) askAnew(c *conversation, link record.LinkKey) error {
@@ -83,11 +93,12 @@ func (m *messenger) askAnew(c *conversation, link record.LinkKey) error {
 }
 
 // tellLinkAnew is for a conversation that goes on in a new session: one of the two may be back at an older
-// copy of its profile, of before the link key was told. Called with mu held.
+// copy of its profile, of before the other was told, or of before this person had the link key that
+// it was told. Called with mu held.
 func (m *messenger) tellLinkAnew(c *conversation) {
-	if who, known := m.book.Contact(c.Peer); known && !who.Told.IsZero() {
-		m.toldLink(c, record.LinkKey{})
-		m.tellLink(c.Peer)
+	m.toldLink(c, record.LinkKey{})
+	if who, known := m.book.Contact(c.Peer); known {
+		m.sayLink(who)
 	}
 }
 
@@ -95,7 +106,7 @@ func (m *messenger) tellLinkAnew(c *conversation) {
 // cannot be stored is told once more. Called with mu held.
 func (m *messenger) toldLink(c *conversation, link record.LinkKey) {
 	who, known := m.book.Contact(c.Peer)
-	if !known {
+	if !known || who.Told == link {
 		return
 	}
 	who.Told = link

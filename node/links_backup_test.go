@@ -9,6 +9,7 @@ import (
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
+	"chatnt/node/message"
 	"chatnt/node/vault"
 )
 
@@ -127,9 +128,6 @@ func TestRestoredPairFollows(t *testing.T) {
 				steps(60)
 				for _, s := range p.sides() {
 					s.restart()
-					if s.link().IsZero() {
-						s.unlist()
-					}
 					s.m.tellLinks()
 				}
 				p.settle()
@@ -142,6 +140,77 @@ func TestRestoredPairFollows(t *testing.T) {
 					t.Log(p)
 				}
 			})
+		})
+	}
+}
+
+// A profile of before there was a link key, restored or copied back, is found by the hashid again, whatever its contact was
+// told since, and in which of the two ways it is noticed.
+func TestBackBeforeTheLink(t *testing.T) {
+	for name, back := range map[string]func(s *side) func(){
+		"restored": func(s *side) func() { raw := s.backUp(); return func() { s.restore(raw) } },
+		"copied":   func(s *side) func() { s.copy(); return s.rollBack },
+	} {
+		for _, first := range []string{"alice", "bob"} {
+			t.Run(name+", "+first+" writes", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := newPair(t, 1)
+					talk := func() {
+						for _, s := range p.sides() {
+							p.texts++
+							s.say(p.texts)
+							p.settle()
+						}
+					}
+					talk()
+					goBack := back(p.alice)
+					p.alice.unlist()
+					talk()
+					if p.bob.follows(); p.alice.link().IsZero() {
+						t.Fatal("alice has no link key")
+					}
+					goBack()
+					p.alice.m.tellLinks() // as at each start
+					for _, s := range p.sides() {
+						if s.name == first {
+							p.texts++
+							s.say(p.texts)
+						}
+					}
+					p.settle()
+					p.heal()
+					if p.bob.follows(); !p.alice.link().IsZero() {
+						t.Error("alice has a link key again")
+					}
+					if p.verify(); len(p.alice.conversation().outbox) != 0 {
+						t.Errorf("alice has %d messages left", len(p.alice.conversation().outbox))
+					}
+				})
+			})
+		}
+	}
+}
+
+// A contact for whom a text waits is told, too, and one who waits to be told is not told twice.
+func TestRestoredSaysOnceWhereItIsFound(t *testing.T) {
+	for _, unlist := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPair(t, 1)
+			p.alice.say(1)
+			if unlist {
+				p.alice.unlist()
+			}
+			p.alice.restore(p.alice.backUp())
+			p.alice.m.tellLinks()
+			var links []record.LinkKey
+			for _, item := range p.alice.conversation().outbox {
+				if item.Kind == message.Link {
+					links = append(links, item.Link)
+				}
+			}
+			if len(links) != 1 || links[0] != p.alice.link() || links[0].IsZero() == unlist {
+				t.Errorf("bob is told %.8x", links)
+			}
 		})
 	}
 }

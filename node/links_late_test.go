@@ -125,7 +125,7 @@ func TestWhoMayHaveForgottenIsToldAnew(t *testing.T) {
 	asking := ask("Bobby", "who are you?")
 	asking.Sequence = 2
 	deliver(t, m, bob(), asking)
-	if got, want := outbox(m), "2:3 3:7"; got != want {
+	if got, want := outbox(m), "2:3 3:6"; got != want {
 		t.Errorf("the outbox is %s, want %s", got, want)
 	}
 	sealDue(t, m, bob())

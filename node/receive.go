@@ -168,7 +168,7 @@ func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) boo
 		return false
 	}
 	switch msg.Kind {
-	case message.Text, message.Renew:
+	case message.Text:
 		return m.takeSaid(c, t, who, msg)
 	case message.Link:
 		return m.takeLink(c, t, who, msg)
@@ -234,19 +234,15 @@ func (m *messenger) putTalk(tx *vault.Tx, c *conversation, t *talk, n numbers) e
 	return c.putTalk(tx, t, n)
 }
 
-// takeSaid handles what only a contact says. Whoever was asked and says it is one: it
+// takeSaid handles a text, as only a contact sends it. Whoever was asked and says it is one: it
 // does so only if it has said yes, and when that does not come this profile is a copy from before it.
 func (m *messenger) takeSaid(c *conversation, t *talk, who contact.Contact, msg *message.Message) bool {
-	take := m.takeText
-	if msg.Kind == message.Renew {
-		take = m.takeRenewal
-	}
 	switch who.State {
 	case contact.Accepted:
-		return take(c, t, msg)
+		return m.takeText(c, t, msg)
 	case contact.Requested:
 		yes, agree := m.agreement(who)
-		taken := take(c, t, msg, agree)
+		taken := m.takeText(c, t, msg, agree)
 		if taken {
 			m.answered(c, yes)
 		}
@@ -260,10 +256,6 @@ func (m *messenger) agreement(who contact.Contact) (yes contact.Contact, agree f
 	who.State, who.Since = contact.Accepted, m.now()
 	who.Last = who.Since
 	return who, func(tx *vault.Tx) error { return storeContact(tx, who) }
-}
-
-func (m *messenger) takeRenewal(c *conversation, t *talk, msg *message.Message, also ...func(*vault.Tx) error) bool {
-	return m.commit(c, t, t.after(msg), &c.ledger, also...)
 }
 
 // seenOf returns the texts of the other side that have come. Called with mu held.

@@ -19,7 +19,7 @@ import (
 // attempt stays.
 func TestStrangers(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	for _, kind := range []message.Kind{message.Text, message.Accept, message.Reject, message.Renew} {
+	for _, kind := range []message.Kind{message.Text, message.Accept, message.Reject, message.Link} {
 		deliver(t, m, bob(), say(kind, 1))
 	}
 	deliver(t, m, bob(), &message.Message{Kind: message.Receipt, Sequence: 1, Parts: 1})
@@ -249,7 +249,7 @@ func TestNoReceiptBeforeTheAnswer(t *testing.T) {
 // Whoever was asked and writes has said yes, also if the answer is not there: this profile is a copy
 // from before it.
 func TestTextsAreAnAnswer(t *testing.T) {
-	for _, kind := range []message.Kind{message.Text, message.Renew, message.Link} {
+	for _, kind := range []message.Kind{message.Text, message.Link} {
 		m := messengerOf(t, testProfile(t))
 		if err := m.add(bob().hashid(), "bob", ""); err != nil {
 			t.Fatal(err)

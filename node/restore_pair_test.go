@@ -118,7 +118,7 @@ func TestRestoredSessionOutranks(t *testing.T) {
 			p.bob.warned, p.alice.warned = 0, 0
 			p.alice.restore(raw)
 			items := p.alice.conversation().outbox
-			if len(items) != 1 || items[0].Kind != message.Renew {
+			if len(items) != 1 || items[0].Kind != message.Link {
 				t.Fatalf("%d messages wait", len(items))
 			}
 			p.exchange(true)

@@ -49,15 +49,20 @@ func (p *Profile) readable(tx *vault.Tx, r roster) error {
 	return nil
 }
 
-// renewAll has each conversation go on in a session that is to begin with its next message. Where
-// none waits for a contact, one that says nothing does.
+// renewAll has each conversation go on in a session that is to begin with its next message. Each
+// contact is to be told where this person is found, which is one: it may have been told otherwise since the backup
+// was made.
 //
 // The other side goes on there only if that outranks the session that it has. How many have begun
 // since the backup was made cannot be known here, so they are counted on from the
 // minutes since 1970, as records are from the seconds: that is more than any of the two had.
 func renewAll(tx *vault.Tx, now time.Time) error {
-	accepted, waits := make(map[hashid.ID]bool), make(map[hashid.ID]bool)
-	err := forEach(tx, bucketContacts, func(_ string, who contact.Contact) error {
+	l, err := loadListing(tx)
+	if err != nil {
+		return err
+	}
+	link, accepted, waits := l.linkKey(), make(map[hashid.ID]bool), make(map[hashid.ID]bool)
+	err = forEach(tx, bucketContacts, func(_ string, who contact.Contact) error {
 		if who.State == contact.Accepted {
 			accepted[who.Hashid] = true
 		}
@@ -66,14 +71,18 @@ func renewAll(tx *vault.Tx, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := forEach(tx, bucketOutbox, func(_ string, item outgoing) error { waits[item.To] = true; return nil }); err != nil {
+	err = forEach(tx, bucketOutbox, func(_ string, item outgoing) error {
+		waits[item.To] = waits[item.To] || item.Kind == message.Link && item.Link == link
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	minutes := uint32(min(max(now.Unix()/60, 0), math.MaxUint32/2))
 	renew := func(_ string, l ledger) error {
 		l.Generation = max(l.Generation, minutes)
 		if accepted[l.Peer] && !waits[l.Peer] {
-			item := &outgoing{To: l.Peer, Place: l.Next, Kind: message.Renew, ID: message.NewID(), At: now, Parts: 1}
+			item := &outgoing{To: l.Peer, Place: l.Next, Kind: message.Link, ID: message.NewID(), At: now, Parts: 1, Link: link}
 			if err := store(tx, bucketOutbox, item.key(), item); err != nil {
 				return err
 			}

@@ -3,7 +3,7 @@
 // endian.
 //
 //	offset  size  field
-//	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt, 6 renew, 7 link
+//	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt, 6 link
 //	1       4     generation of the session it is sent in, from 1: how many sessions the
 //	              two had, as far as who began this one knew; or more, if that was a
 //	              restored profile
@@ -23,8 +23,7 @@
 //	56+n    2     length of the text
 //	58+n    m     text: part of a text, or what a request says; else 0
 //	58+n+m  32    of a request or a link only: the link key that the sender's key
-//	              record is found by from now on (record.LinkKey); of a request also
-//	              zeros: by the hashid
+//	              record is found by from now on (record.LinkKey); zeros: by the hashid
 //	              zeros up to Size
 //
 // Every message is padded to one size, so a frame's length tells nothing of
@@ -84,8 +83,7 @@ const (
 	Accept
 	Reject
 	Receipt
-	Renew // says nothing: it carries a new session
-	Link  // says where the sender's key record is to be found
+	Link // says where the sender's key record is to be found
 )
 
 // carriesLink reports whether messages of a kind have room for a link key.
@@ -221,8 +219,8 @@ func (m *Message) check() error {
 		return fmt.Errorf("a nick is UTF-8 of at most %d bytes", MaxNick)
 	case m.Nick != "" && m.Kind != Request && m.Kind != Accept:
 		return errors.New("only a request or its answer carries a nick")
-	case m.Link.IsZero() && m.Kind == Link, !m.Link.IsZero() && !m.Kind.carriesLink():
-		return errors.New("a link carries a link key, a request may, and no other message does")
+	case !m.Link.IsZero() && !m.Kind.carriesLink():
+		return errors.New("a link or a request carries a link key, and no other message does")
 	case !m.At.IsZero() && m.At.UnixMilli() <= 0:
 		return errors.New("the clock of this machine is before 1970")
 	case !m.At.IsZero() && m.At.UnixMilli() > lastTime:
