@@ -54,7 +54,8 @@ func (m *met) has(id peer.ID) bool {
 // witnessOf runs a node that the network then names to whoever joins, and notes whom it meets.
 func witnessOf(t *testing.T, net *network.Network) (*Node, *met) {
 	t.Helper()
-	p, err := Ephemeral(net, nil)
+	own := *net
+	p, err := Ephemeral(&own, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
