@@ -126,7 +126,7 @@ func (m *messenger) takeLink(c *conversation, t *talk, who contact.Contact, msg 
 		return false
 	}
 	if !c.left(t) { // else it comes again in another, with what was said since
-		who.Link = msg.Link
+		who = who.At(msg.Link)
 	}
 	if !m.commit(c, t, t.after(msg), &c.ledger, func(tx *vault.Tx) error { return storeContact(tx, who) }) {
 		return false
@@ -153,12 +153,36 @@ func (m *messenger) takeRepeat(c *conversation, t *talk, asking contact.Request,
 	return true
 }
 
-// relocate takes over where a contact's key record is to be found, from an invite. Called with mu held.
+// relocate has a contact looked up where the person here was given that it is, too. Called with mu held.
 func (m *messenger) relocate(who contact.Contact, link record.LinkKey) error {
-	who.Link = link
+	who.Given = m.given(who.Link, link)
 	if err := m.putContact(who); err != nil {
 		return fmt.Errorf("the new link could not be stored: %w", err)
 	}
 	m.wake(m.conversation(who.Hashid))
 	return nil
+}
+
+// given is what is remembered of a link key that the person here was given, for somebody who was to be
+// found by another before.
+func (m *messenger) given(before, link record.LinkKey) contact.Given {
+	if link == before {
+		return contact.Given{}
+	}
+	return contact.Given{Link: link, At: m.now()}
+}
+
+// settleGiven has a contact found from now on where the person here was given that it is, if it was found there.
+func (m *messenger) settleGiven(c *conversation) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	who, known := m.book.Contact(c.Peer)
+	link, proven := m.people.provenBy(c.Peer)
+	if !known || !proven || who.Given.At.IsZero() || link != who.Given.Link {
+		return
+	}
+	who = who.At(link)
+	if m.update("where a contact was found could not be stored", func(tx *vault.Tx) error { return storeContact(tx, who) }) {
+		m.book.Put(who)
+	}
 }

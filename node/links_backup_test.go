@@ -62,17 +62,21 @@ func TestRestoredContactsAreFound(t *testing.T) {
 			m.people.find = finds(m.network, copies[0].Value)
 		}
 		publishes(1)
-		if err := m.ask(at, "bob", ""); err != nil { // he is a contact: only the link is new
+		m.mu.Lock()
+		before, _ := m.book.Contact(bob().hashid())
+		err := m.putContact(before.At(at.Link))
+		m.mu.Unlock()
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.people.record(t.Context(), at, false); err != nil {
+		if _, err := m.people.locate(t.Context(), at, false); err != nil {
 			t.Fatal(err)
 		}
 		raw := packed(t, m.profile)
 		time.Sleep(time.Minute)
 		m = messengerOf(t, takenBack(t, raw))
 		who, _ := m.book.Contact(bob().hashid())
-		if who.Locator() != at {
+		if who.Link != at.Link {
 			t.Fatalf("the contact is %+v", who)
 		}
 		if rec := m.people.known(bob().hashid()); rec == nil || rec.Inbox.Node != (hashid.NodeID{1}) {
@@ -80,7 +84,7 @@ func TestRestoredContactsAreFound(t *testing.T) {
 		}
 		publishes(2)
 		time.Sleep(recordFresh)
-		if rec, err := m.people.record(t.Context(), who.Locator(), false); err != nil || rec.Inbox.Node != (hashid.NodeID{2}) {
+		if rec, err := m.people.locate(t.Context(), at, false); err != nil || rec.Inbox.Node != (hashid.NodeID{2}) {
 			t.Errorf("what is found is %+v, %v", rec, err)
 		}
 	})
@@ -96,7 +100,7 @@ func TestRestoredRequestByLink(t *testing.T) {
 	if err := m.accept("Bobby", "bob"); err != nil {
 		t.Fatal(err)
 	}
-	if who, _ := m.book.Contact(bob().hashid()); who.Locator() != linkedTo(bob(), seeded(9)) {
+	if who, _ := m.book.Contact(bob().hashid()); who.Link != linkedTo(bob(), seeded(9)).Link {
 		t.Errorf("the contact is %+v", who)
 	}
 }

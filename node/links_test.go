@@ -2,12 +2,15 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"chatnt/discovery"
+	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/message"
@@ -350,44 +353,160 @@ func TestContactsAreLookedUpByLink(t *testing.T) {
 
 func TestAskingByLink(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	first, second := record.LinkKey(seeded(8)[32:]), record.LinkKey(seeded(9)[32:])
-	at := func(link record.LinkKey) record.Locator { return record.Locator{Hashid: bob().hashid(), Link: link} }
-	kept := func() record.LinkKey {
+	none, first, second := record.LinkKey{}, record.LinkKey(seeded(8)[32:]), record.LinkKey(seeded(9)[32:])
+	expect := func(what string, got error, want string, links ...record.LinkKey) {
 		t.Helper()
-		who, _ := messengerOf(t, m.profile).book.Contact(bob().hashid())
-		if now, _ := m.book.Contact(bob().hashid()); now.Link != who.Link {
-			t.Errorf("%.8x is stored, not %.8x", who.Link, now.Link)
+		if got == nil && want != "" || got != nil && (want == "" || !strings.Contains(got.Error(), want)) {
+			t.Errorf("%s: %v", what, got)
 		}
-		return who.Link
+		for _, m := range []*messenger{m, messengerOf(t, m.profile)} {
+			if who := contactOf(t, m, bob()); !slices.Equal(who.Links(time.Now()), links) {
+				t.Errorf("%s: he is looked up by %.8x", what, who.Links(time.Now()))
+			}
+		}
 	}
-	if err := m.ask(at(first), "bob", "hi"); err != nil || kept() != first {
-		t.Errorf("%.8x: %v", kept(), err)
+	asks := func(link record.LinkKey, name string) error {
+		return m.ask(record.Locator{Hashid: bob().hashid(), Link: link}, name, "hi")
 	}
-	if err := m.ask(at(first), "bob", "hi"); err == nil || !strings.Contains(err.Error(), `"bob" already`) {
-		t.Errorf("the same again: %v", err)
-	}
-	if err := m.ask(at(record.LinkKey{}), "bob", "hi"); err == nil || kept() != first {
-		t.Errorf("the hashid alone: %.8x, %v", kept(), err)
-	}
-	if err := m.ask(at(second), "robert", "hi"); err == nil || kept() != first {
-		t.Errorf("a new link under another name: %.8x, %v", kept(), err)
-	}
-	if err := m.ask(at(second), "bob", "hi"); err != nil || kept() != second {
-		t.Errorf("a new link: %.8x, %v", kept(), err)
-	}
+	const already = `"bob" already`
+	expect("first", asks(first, "bob"), "", first)
+	expect("the same again", asks(first, "bob"), already, first)
+	expect("a new link under another name", asks(second, "robert"), already, first)
+	expect("a new link", asks(second, "bob"), "", second, first)
+	expect("the hashid", asks(none, "bob"), "", none, first)
+	expect("the hashid under another name", asks(none, "robert"), already, none, first)
+	expect("the first again", asks(first, "bob"), "", first)
+	expect("the first again, which it is", asks(first, "bob"), already, first)
 	if got, want := outbox(m), "1:2"; got != want {
 		t.Errorf("the outbox is %s, want %s", got, want)
 	}
 	deliver(t, m, bob(), say(message.Reject, 1))
-	if err := m.ask(at(record.LinkKey{}), "bob", "please"); err != nil || kept() != second {
-		t.Errorf("asked again after a no: %.8x, %v", kept(), err)
-	}
+	expect("by the hashid after a no", asks(none, "bob"), "", none, first)
+	deliver(t, m, bob(), say(message.Reject, 2))
+	expect("by a new link after a no", asks(second, "bob"), "", second, first)
 	good := m.profile.vault
 	m.profile.vault = closedVault()
-	err := m.ask(at(first), "bob", "")
+	err := asks(none, "bob")
 	m.profile.vault = good
-	if err == nil || kept() != second {
-		t.Errorf("what could not be stored: %.8x, %v", kept(), err)
+	expect("what could not be stored", err, "could not be stored", second, first)
+
+	// Who asks says itself where it is found.
+	for _, tt := range []struct {
+		says, given record.LinkKey
+		links       []record.LinkKey
+	}{
+		{none, none, []record.LinkKey{none}},
+		{first, none, []record.LinkKey{first}},
+		{first, first, []record.LinkKey{first}},
+		{first, second, []record.LinkKey{second, first}},
+		{none, second, []record.LinkKey{second, none}},
+	} {
+		m = messengerOf(t, testProfile(t))
+		asking := ask("Bobby", "")
+		asking.Link = tt.says
+		deliver(t, m, bob(), asking)
+		expect("a request", asks(tt.given, "bob"), "", tt.links...)
+	}
+}
+
+// A link that leads nowhere does not take the place of what finds a contact, whether that was known before or is named
+// after; it is forgotten after a while.
+func TestLinkThatLeadsNowhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		good, evil := seeded(9), record.LinkKey(seeded(66)[32:])
+		asked := make(map[record.LinkKey]int)
+		m.people.find = func(_ context.Context, at record.Locator) (*record.KeyRecord, []byte, error) {
+			asked[at.Link]++
+			if at.Link == evil {
+				return nil, nil, discovery.ErrNoKeyRecord
+			}
+			var key ed25519.PrivateKey
+			if !at.Link.IsZero() {
+				key = good
+			}
+			copies, err := prekeysOf(bob()).keyRecord(bob(), hashid.NodeID{1}, seq(), time.Now()).Copies(m.network, bob().sign, key)
+			if err != nil {
+				t.Error(err)
+			}
+			rec, err := at.Parse(m.network, copies[0].Value)
+			return rec, copies[0].Value, err
+		}
+		attempt := func(links ...record.LinkKey) {
+			t.Helper()
+			clear(asked)
+			due, receipts, _, _ := m.takeDue(m.conversation(bob().hashid()))
+			if m.sendAll(t.Context(), m.conversation(bob().hashid()), due, receipts) < 0 || len(due) != 1 {
+				t.Fatalf("%d messages are due", len(due))
+			}
+			for _, link := range links {
+				if asked[link] != 1 {
+					t.Errorf("he is looked up %d times by %.8x", asked[link], link)
+				}
+			}
+			if len(asked) != len(links) {
+				t.Errorf("he is looked up by %d link keys, not %d", len(asked), len(links))
+			}
+			if rec := m.people.known(bob().hashid()); rec == nil || rec.CheckTime(time.Now()) != nil {
+				t.Error("he is not found")
+			}
+		}
+		add := func(link record.LinkKey) {
+			t.Helper()
+			if err := m.ask(record.Locator{Hashid: bob().hashid(), Link: link}, "bob", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expect := func(links ...record.LinkKey) {
+			t.Helper()
+			for _, m := range []*messenger{m, messengerOf(t, m.profile)} {
+				if who := contactOf(t, m, bob()); !slices.Equal(who.Links(time.Now()), links) {
+					t.Errorf("he is looked up by %.8x", who.Links(time.Now()))
+				}
+			}
+		}
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		hashid, right := record.LinkKey{}, record.LinkKey(good[32:])
+		attempt(hashid)
+		add(evil)
+		attempt(evil, hashid)
+		expect(evil, hashid)
+		time.Sleep(recordAgainLast)
+		add(right)
+		attempt(right) // and no more: who is asked is not to learn that both are of one person
+		expect(right)
+		time.Sleep(recordAgainLast)
+		add(evil)
+		attempt(evil, right)
+		time.Sleep(recordAgainLast)
+		add(hashid)
+		attempt(hashid)
+		expect(hashid)
+		time.Sleep(recordAgainLast)
+		add(evil)
+		time.Sleep(giveUpAfter - time.Hour)
+		attempt(evil, hashid)
+		time.Sleep(2 * time.Hour)
+		expect(hashid)
+	})
+}
+
+// What a contact says itself of where it is found ends the search elsewhere.
+func TestContactSaysOtherwise(t *testing.T) {
+	m := friends(t)
+	first, second := record.LinkKey(seeded(8)[32:]), record.LinkKey(seeded(9)[32:])
+	for _, kind := range []message.Kind{message.Link, message.Request} {
+		if err := m.ask(record.Locator{Hashid: bob().hashid(), Link: first}, "bob", ""); err != nil {
+			t.Fatal(err)
+		}
+		msg := say(kind, received(m)+1)
+		msg.Link = second
+		deliver(t, m, bob(), msg)
+		if who := contactOf(t, m, bob()); !slices.Equal(who.Links(time.Now()), []record.LinkKey{second}) {
+			t.Errorf("after kind %d he is looked up by %.8x", kind, who.Links(time.Now()))
+		}
 	}
 }
 

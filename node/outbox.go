@@ -262,9 +262,13 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
 	who, suspect := m.aim(c, due)
-	to, err := m.people.record(ctx, who.Locator(), suspect)
+	links := who.Links(m.now())
+	to, err := m.people.record(ctx, who.Hashid, links, suspect)
 	if err != nil {
 		return m.hold(c, due, receipts, notFound(who, err))
+	}
+	if len(links) > 1 {
+		m.settleGiven(c)
 	}
 	if m.otherKey(c, to) {
 		return max(repeatLast, m.hold(c, due, receipts, reasonKey))

@@ -275,7 +275,7 @@ func TestHurryRepeatsAll(t *testing.T) {
 		inbox := hashid.OfNode(nodeKey.Public().(ed25519.PublicKey))
 		m.people.find = finds(m.network, signedRecordOf(t, m.network, bob(), inbox, seq()))
 		c := m.conversation(bob().hashid())
-		if _, err := m.people.record(t.Context(), record.Locator{Hashid: c.with}, false); err != nil {
+		if _, err := m.people.locate(t.Context(), record.Locator{Hashid: c.with}, false); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {

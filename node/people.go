@@ -1,8 +1,10 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,13 +57,14 @@ type person struct {
 	raw    []byte
 	sealed record.LinkKey // that raw opens with; zero: it is a listed record
 
-	link      record.LinkKey // of the look-ups below
-	asked     time.Time      // the last
-	misses    int            // in vain since the last that was not
-	found     time.Time      // the last that brought a record
-	doubt     time.Time      // the last for suspicion alone
-	withdrawn bool           // the last said that the person has taken the record back
-	relinked  time.Time      // when link became another, in this run
+	links     []record.LinkKey // of the look-ups below; never changed in place
+	asked     time.Time        // the last
+	misses    int              // in vain since the last that was not
+	found     time.Time        // the last that brought a record
+	proven    bool             // by one of links the record was found that is known, or a newer one
+	doubt     time.Time        // the last for suspicion alone
+	withdrawn bool             // the last said that the person has taken the record back
+	moved     time.Time        // when another came to links, in this run
 }
 
 func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find finder) (*people, error) {
@@ -73,18 +76,19 @@ func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find find
 }
 
 // record returns a person's valid key record: the one known, unless it is old or
-// suspect; otherwise it is looked up, ever more rarely while it is not found. The error
+// suspect; otherwise it is looked up, ever more rarely while it is not found. It is looked up by the
+// link keys one after the other, zero for the hashid, until one brings it. The error
 // is record.ErrWithdrawn if the person is not to be found this way any more, or
 // discovery.ErrNoKeyRecord.
 //
 // A known record is not given up for its withdrawal: it is good until it expires, and a contact
 // learns inside the session where the next one is.
-func (p *people) record(ctx context.Context, at record.Locator, suspect bool) (*record.KeyRecord, error) {
+func (p *people) record(ctx context.Context, id hashid.ID, links []record.LinkKey, suspect bool) (*record.KeyRecord, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	who := p.remembered(at.Hashid)
+	who := p.remembered(id)
 	now := p.now()
-	who.by(at.Link, now)
+	who.by(links, now)
 	if who.valid(now) && now.Sub(who.found) < recordFresh {
 		if !suspect || now.Sub(who.doubt) < recordDoubt {
 			return who.record, nil
@@ -98,10 +102,11 @@ func (p *people) record(ctx context.Context, at record.Locator, suspect bool) (*
 			ctx, cancel = context.WithTimeout(ctx, recordRefresh)
 			defer cancel()
 		}
+		known := who.raw
 		p.mu.Unlock()
-		rec, raw, err := p.find(ctx, at)
+		s := p.look(ctx, id, links, known)
 		p.mu.Lock()
-		p.looked(at, who, rec, raw, err)
+		p.looked(id, links, who, s)
 	}
 	switch {
 	case who.valid(now):
@@ -110,6 +115,36 @@ func (p *people) record(ctx context.Context, at record.Locator, suspect bool) (*
 		return nil, record.ErrWithdrawn
 	}
 	return nil, discovery.ErrNoKeyRecord
+}
+
+// sight is what a look-up has brought.
+type sight struct {
+	record    *record.KeyRecord // nil: nothing
+	raw       []byte
+	link      record.LinkKey // by which it was found
+	withdrawn bool           // by one of the link keys, the person is not to be found any more
+}
+
+// look looks a person up by one link key after the other. What is older than what is known, but for the last
+// of them, counts as nothing: the person is not there any more.
+func (p *people) look(ctx context.Context, id hashid.ID, links []record.LinkKey, known []byte) (s sight) {
+	for i, link := range links {
+		rec, raw, err := p.find(ctx, record.Locator{Hashid: id, Link: link})
+		s.withdrawn = s.withdrawn || errors.Is(err, record.ErrWithdrawn)
+		if err == nil && (i == len(links)-1 || known == nil || !record.Newer(known, raw)) {
+			return sight{record: rec, raw: raw, link: link}
+		}
+	}
+	return s
+}
+
+// provenBy returns by which link key the known record of a person was found, of those that it is looked up by
+// now; false if by none of them yet.
+func (p *people) provenBy(id hashid.ID) (record.LinkKey, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := p.remembered(id)
+	return who.sealed, who.proven
 }
 
 // retry has everybody looked up anew who was not to be found, and forgets dates
@@ -155,19 +190,21 @@ func (w *person) pause() time.Duration {
 	return min(recordAgain<<min(max(w.misses-1, 0), recordDoublings), recordAgainLast)
 }
 
-// by has the person looked up by a link key from now on: at once if it was another before, unless
-// that was new a moment ago, too. A contact may tell as many as it likes.
-func (w *person) by(link record.LinkKey, now time.Time) {
-	if w.link == link {
+// by has the person looked up by some link keys from now on: at once if there is another among them than
+// before, unless one was new a moment ago, too. A contact may tell as many as it likes.
+func (w *person) by(links []record.LinkKey, now time.Time) {
+	fresh := func(link record.LinkKey) bool { return !slices.Contains(w.links, link) }
+	if !slices.ContainsFunc(links, fresh) {
+		w.links = links
 		return
 	}
 	before := *w
-	*w = person{record: w.record, raw: w.raw, sealed: w.sealed, link: link}
+	*w = person{record: w.record, raw: w.raw, sealed: w.sealed, links: links}
 	if before.asked.IsZero() {
 		return // the first look-up of this run
 	}
-	w.relinked = now
-	if now.Sub(before.relinked) < recordAgainLast {
+	w.moved = now
+	if now.Sub(before.moved) < recordAgainLast {
 		w.asked, w.misses = before.asked, 1+recordDoublings
 	}
 }
@@ -186,7 +223,7 @@ func (p *people) remembered(id hashid.ID) *person {
 		}
 		at, raw := parseRecord(id, stored)
 		if rec, err := at.Parse(p.network, raw); err == nil {
-			who.record, who.raw, who.sealed, who.link = rec, raw, at.Link, at.Link
+			who.record, who.raw, who.sealed, who.links = rec, raw, at.Link, []record.LinkKey{at.Link}
 		}
 		return nil
 	})
@@ -194,31 +231,32 @@ func (p *people) remembered(id hashid.ID) *person {
 }
 
 // looked takes in what a look-up has brought, unless a newer record is known. Called with mu held.
-func (p *people) looked(at record.Locator, who *person, rec *record.KeyRecord, raw []byte, err error) {
-	if who.link != at.Link {
+func (p *people) looked(id hashid.ID, links []record.LinkKey, who *person, s sight) {
+	if !slices.Equal(who.links, links) {
 		return // the person has told another meanwhile
 	}
-	who.withdrawn = errors.Is(err, record.ErrWithdrawn)
-	if err != nil {
+	who.withdrawn = s.withdrawn
+	if s.record == nil {
 		who.misses++
 		return
 	}
 	who.misses, who.found = 0, p.now()
-	if who.raw != nil && !record.Newer(raw, who.raw) {
+	if who.raw != nil && !record.Newer(s.raw, who.raw) {
+		who.proven = who.proven || who.sealed == s.link && bytes.Equal(s.raw, who.raw)
 		return
 	}
-	who.record, who.raw, who.sealed = rec, raw, at.Link
-	if kept, ok := p.cache.Peek(at.Hashid); !ok || kept != who {
+	who.record, who.raw, who.sealed, who.proven = s.record, s.raw, s.link, true
+	if kept, ok := p.cache.Peek(id); !ok || kept != who {
 		return // forgotten while it was looked up
 	}
 	// Losing it costs a look-up after the next start, no more.
 	_ = p.vault.Update(func(tx *vault.Tx) error {
 		// Who is being removed is no contact any more, though perhaps not forgotten yet: nothing may
 		// be stored behind what deletes it.
-		if _, err := tx.Get(bucketContacts, at.Hashid.String()); err != nil {
+		if _, err := tx.Get(bucketContacts, id.String()); err != nil {
 			return err
 		}
-		return tx.Put(bucketRecords, at.Hashid.String(), appendRecord(nil, at.Link, raw))
+		return tx.Put(bucketRecords, id.String(), appendRecord(nil, s.link, s.raw))
 	})
 }
 

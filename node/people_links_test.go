@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,7 @@ func TestPersonMovesToALink(t *testing.T) {
 		found := func(who record.Locator, node byte, asked int) {
 			t.Helper()
 			before := b.asked
-			r, err := p.record(t.Context(), who, false)
+			r, err := p.locate(t.Context(), who, false)
 			if err != nil || r.Inbox.Node != (hashid.NodeID{node}) || b.asked != before+asked {
 				t.Errorf("%v, %d look-ups: %+v", err, b.asked-before, r)
 			}
@@ -87,6 +88,46 @@ func TestPersonMovesToALink(t *testing.T) {
 	})
 }
 
+// An older record is no proof that somebody is found where it lies, nor keeps the person from being looked up where the known
+// one was found; a newer one is, and does.
+func TestProvenByWhatIsNewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob, link := testIdentity(t), seeded(9)
+		open, sealed := record.LinkKey{}, record.LinkKey(link[32:])
+		there := map[record.LinkKey]*phoneBook{
+			open:   {raw: published(t, bob, 1, seq())},
+			sealed: {raw: unlisted(t, bob, link, 2, seq()+1)},
+		}
+		p := testPeople(t, vault.Memory(), new(phoneBook))
+		p.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
+			return there[who.Link].find(ctx, who)
+		}
+		sought := func(node byte, proven bool, asked ...int) {
+			t.Helper()
+			time.Sleep(recordAgainLast)
+			r, err := p.record(t.Context(), bob.hashid(), []record.LinkKey{open, sealed}, true)
+			if err != nil || r.Inbox.Node != (hashid.NodeID{node}) {
+				t.Errorf("%v, %v", r, err)
+			}
+			if by, ok := p.provenBy(bob.hashid()); (ok && by == open) != proven {
+				t.Errorf("proven by %.8x: %v", by, ok)
+			}
+			if got := []int{there[open].asked, there[sealed].asked}; !slices.Equal(got, asked) {
+				t.Errorf("asked %v times, not %v", got, asked)
+			}
+		}
+		if _, err := p.locate(t.Context(), linkedTo(bob, link), false); err != nil {
+			t.Fatal(err)
+		}
+		sought(2, false, 1, 2)
+		there[sealed].raw = nil
+		sought(2, false, 2, 3)
+		there[open].raw = published(t, bob, 3, seq()+2)
+		sought(3, true, 3, 3)
+		sought(3, true, 4, 3)
+	})
+}
+
 // A new invite helps at once where an old one did not.
 func TestNewLinkForSomebodyWhoWasNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -94,13 +135,13 @@ func TestNewLinkForSomebodyWhoWasNotFound(t *testing.T) {
 		b := &phoneBook{raw: withdrawal(t, bob, seeded(8), seq())}
 		p := testPeople(t, vault.Memory(), b)
 		for range 10 {
-			if _, err := p.record(t.Context(), linkedTo(bob, seeded(8)), false); !errors.Is(err, record.ErrWithdrawn) {
+			if _, err := p.locate(t.Context(), linkedTo(bob, seeded(8)), false); !errors.Is(err, record.ErrWithdrawn) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 		}
 		b.raw = unlisted(t, bob, seeded(9), 1, seq())
-		if _, err := p.record(t.Context(), linkedTo(bob, seeded(9)), false); err != nil {
+		if _, err := p.locate(t.Context(), linkedTo(bob, seeded(9)), false); err != nil {
 			t.Error(err)
 		}
 	})
@@ -112,7 +153,7 @@ func TestLinkKeysWithoutEnd(t *testing.T) {
 		bob, b := testIdentity(t), &phoneBook{}
 		p := testPeople(t, vault.Memory(), b)
 		for n := range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), linkedTo(bob, seeded(byte(n))), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
+			if _, err := p.locate(t.Context(), linkedTo(bob, seeded(byte(n))), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 				t.Fatalf("record: %v", err)
 			}
 			time.Sleep(250 * time.Millisecond)
@@ -122,7 +163,7 @@ func TestLinkKeysWithoutEnd(t *testing.T) {
 		}
 		b.raw = unlisted(t, bob, seeded(9), 1, seq())
 		time.Sleep(recordAgainLast)
-		if _, err := p.record(t.Context(), linkedTo(bob, seeded(9)), false); err != nil {
+		if _, err := p.locate(t.Context(), linkedTo(bob, seeded(9)), false); err != nil {
 			t.Errorf("a minute after the last: %v", err)
 		}
 	})
@@ -135,18 +176,18 @@ func TestWithdrawnPerson(t *testing.T) {
 		bob := testIdentity(t)
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
 		p := testPeople(t, vault.Memory(), b)
-		if _, err := p.record(t.Context(), listed(bob), false); err != nil {
+		if _, err := p.locate(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(recordFresh)
 		b.raw = withdrawal(t, bob, nil, seq())
-		if r, err := p.record(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) || b.asked != 2 {
+		if r, err := p.locate(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) || b.asked != 2 {
 			t.Errorf("%v, %v, %d look-ups", r, err, b.asked)
 		}
 		time.Sleep(record.KeyRecordLifetime - recordFresh)
 		b.raw, b.asked = withdrawal(t, bob, nil, seq()), 0
 		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), listed(bob), false); !errors.Is(err, record.ErrWithdrawn) {
+			if _, err := p.locate(t.Context(), listed(bob), false); !errors.Is(err, record.ErrWithdrawn) {
 				t.Fatalf("once the record has expired: %v", err)
 			}
 			time.Sleep(250 * time.Millisecond)
@@ -156,12 +197,12 @@ func TestWithdrawnPerson(t *testing.T) {
 		}
 		b.raw = nil
 		time.Sleep(recordAgainLast)
-		if _, err := p.record(t.Context(), listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
+		if _, err := p.locate(t.Context(), listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 			t.Errorf("once the withdrawal is gone: %v", err)
 		}
 		b.raw = published(t, bob, 2, seq())
 		time.Sleep(recordAgainLast)
-		if r, err := p.record(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{2}) {
+		if r, err := p.locate(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{2}) {
 			t.Errorf("listed again: %v, %v", r, err)
 		}
 	})
@@ -194,7 +235,7 @@ func TestPersonWhoIsForgottenMeanwhile(t *testing.T) {
 					}
 					return find(ctx, who)
 				}
-				if _, err := p.record(t.Context(), at, false); err != nil {
+				if _, err := p.locate(t.Context(), at, false); err != nil {
 					t.Fatal(name, how, err)
 				}
 				if r := testPeople(t, v, b).known(bob.hashid()); r != nil {

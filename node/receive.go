@@ -399,7 +399,7 @@ func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact,
 	who.Nick, who.State, who.Last = msg.Nick, contact.Accepted, m.now()
 	who.Told = record.LinkKey{} // who asks may have forgotten it
 	if !c.left(t) {
-		who.Link = msg.Link
+		who = who.At(msg.Link)
 	}
 	nick, err := m.profile.nick()
 	n := t.after(msg)

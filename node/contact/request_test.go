@@ -157,8 +157,26 @@ func TestRelocate(t *testing.T) {
 	if got, _ := b.Request(r.From); got != r || len(b.Requests()) != 1 {
 		t.Errorf("%+v", b.Requests())
 	}
-	if at := (Contact{Hashid: r.From, Link: link}).Locator(); at != (record.Locator{Hashid: r.From, Link: link}) {
-		t.Errorf("a contact is found by %+v", at)
+}
+
+// A contact is looked for where the person here was given that it is, for two weeks, and where it was found before.
+func TestLinks(t *testing.T) {
+	now, before, given := time.Unix(2e9, 0), record.LinkKey{1}, record.LinkKey{2}
+	for _, tt := range []struct {
+		c    Contact
+		want []record.LinkKey
+	}{
+		{Contact{}, []record.LinkKey{{}}},
+		{Contact{Link: before}, []record.LinkKey{before}},
+		{Contact{Link: before, Given: Given{given, now}}, []record.LinkKey{given, before}},
+		{Contact{Link: before, Given: Given{At: now.Add(-givenTried)}}, []record.LinkKey{{}, before}},
+		{Contact{Link: before, Given: Given{given, now.Add(-givenTried - 1)}}, []record.LinkKey{before}},
+		{Contact{Link: before, Given: Given{before, now}}, []record.LinkKey{before}},
+		{Contact{Link: before, Given: Given{given, now}}.At(given), []record.LinkKey{given}},
+	} {
+		if got := tt.c.Links(now); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v is looked up by %v", tt.c, got)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"time"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
@@ -66,8 +67,13 @@ func (s *Dialogue) person(who string) (record.Locator, error) {
 	if invite.Person.IsZero() {
 		return record.Locator{}, errors.New("this invite names a network, but no person to add")
 	}
-	if invite.Network != nil && invite.Network.ID().String() != s.node.Status().NetworkID {
-		return record.Locator{}, errors.New("this invite belongs to another network than this node")
+	if invite.Network != nil {
+		if err := invite.Network.CheckTime(time.Now()); err != nil {
+			return record.Locator{}, err
+		}
+		if invite.Network.ID().String() != s.node.Status().NetworkID {
+			return record.Locator{}, errors.New("this invite belongs to another network than this node")
+		}
 	}
 	return invite.Locator(), nil
 }

@@ -2,8 +2,10 @@ package control_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
@@ -43,6 +45,44 @@ func TestTypingErrorsInALink(t *testing.T) {
 		}
 	}
 }
+
+// An invite that has expired is as void for /add as for network join.
+func TestExpiredInvite(t *testing.T) {
+	net, err := network.New("fam", 3, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &member{newFake(), net.ID().String()}
+	for _, tt := range []struct {
+		expires time.Time
+		want    error
+	}{
+		{time.Now().Add(-time.Hour).Truncate(time.Second), network.ErrExpired},
+		{time.Now().Add(time.Hour).Truncate(time.Second), nil},
+		{time.Time{}, nil},
+	} {
+		net.Expires = tt.expires
+		text, err := (&network.Invite{Network: net, Person: hashid.ID{4}}).Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := control.NewDialogue(f).Execute("/add " + text + " dan"); !errors.Is(err, tt.want) {
+			t.Errorf("expires at %v: %v", tt.expires, err)
+		}
+		if did := f.done(); len(did) == 0 != (tt.want != nil) {
+			t.Errorf("expires at %v: it has done %v", tt.expires, did)
+		}
+	}
+}
+
+// member is a fake node of a network that has an id.
+type member struct {
+	*fakeNode
+	network string
+}
+
+func (m *member) Node() control.Node     { return m }
+func (m *member) Status() control.Status { return control.Status{NetworkID: m.network} }
 
 // linkKey is the base point of Ed25519 (RFC 8032, section 5.1), as good a link key as any.
 func linkKey() record.LinkKey {
