@@ -391,12 +391,3 @@ func TestOutpacedListings(t *testing.T) {
 		}
 	}
 }
-
-// sequence is the last that was given.
-func (p *Profile) sequence(what string) (last uint64, err error) {
-	err = p.vault.View(func(tx *vault.Tx) error {
-		last, err = lastSequence(tx, what)
-		return err
-	})
-	return last, err
-}

@@ -64,6 +64,7 @@ type Node struct {
 	directory *discovery.Directory
 	finder    *discovery.Finder
 	publisher *discovery.Publisher
+	began     uint64 // the last sequence of a record of the person, before this run
 	topic     *gossip.Topic
 	link      *link.Link
 	overlay   *overlay.Overlay
@@ -186,6 +187,9 @@ func (n *Node) assemble() error {
 		Outdated: n.olderDescriptor,
 		Announce: n.announce,
 	}}, n.keyRecordPublications()...)...)
+	if n.began, err = n.profile.sequence(sequencePerson); err != nil {
+		return fmt.Errorf("reading what was signed last: %w", err)
+	}
 	return nil
 }
 

@@ -304,6 +304,15 @@ func (p *Profile) outpaced(what string, found uint64) (bool, error) {
 	return outpaced && err == nil, err
 }
 
+// sequence is the last that was given.
+func (p *Profile) sequence(what string) (last uint64, err error) {
+	err = p.vault.View(func(tx *vault.Tx) error {
+		last, err = lastSequence(tx, what)
+		return err
+	})
+	return last, err
+}
+
 func lastSequence(tx *vault.Tx, what string) (uint64, error) {
 	raw, err := tx.Get(bucketProfile, keySequence+what)
 	switch {

@@ -16,8 +16,8 @@ import (
 // neither that nor its expiry says when it was signed: see blurred.
 func (n *Node) keyRecordPublications() []discovery.Publication {
 	return []discovery.Publication{
-		{What: "key record", Every: keyRecordEvery, Copies: n.listedCopies, Outdated: n.olderKeyRecord},
-		{What: "unlisted key record", Every: keyRecordEvery, Copies: n.unlistedCopies, Outdated: n.olderUnlisted},
+		{What: "key record", Every: keyRecordEvery, Copies: n.listedCopies, Outdated: n.olderKeyRecord, Overruled: n.takenBack},
+		{What: "unlisted key record", Every: keyRecordEvery, Copies: n.unlistedCopies, Outdated: n.olderUnlisted, Overruled: n.linkTakenBack},
 		{What: "withdrawal", Every: keyRecordEvery, Copies: n.givenUpCopies},
 	}
 }
@@ -111,8 +111,7 @@ func (n *Node) olderKeyRecord(found []byte) bool {
 	return err == nil && r.Hashid() == n.profile.Hashid() && n.outpaced(sequencePerson, r.Sequence)
 }
 
-// olderUnlisted is the same for the unlisted record. That its link key was given up by a newer
-// copy of the profile is not for this one to know.
+// olderUnlisted is the same for the unlisted record.
 func (n *Node) olderUnlisted(found []byte) bool {
 	r, err := n.locator().Parse(n.profile.Network().ID(), found)
 	return err == nil && n.outpaced(sequenceUnlisted, r.Sequence)

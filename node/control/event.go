@@ -74,7 +74,7 @@ type RelaysChanged struct {
 // Warning says that something is wrong that a person should know of, or that it
 // no longer is.
 type Warning struct {
-	About string `json:"about"` // one word: "clock", "session", "key"
+	About string `json:"about"` // one word: "clock", "session", "key", "listing"
 	Text  string `json:"text"`  // a sentence, and what to do
 	Over  bool   `json:"over"`  // it is no longer so
 }
