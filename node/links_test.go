@@ -141,6 +141,7 @@ func TestContactWhoNeverComesBack(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); m.run(ctx) }()
 		time.Sleep(10 * time.Hour)
+		synctest.Wait()
 		if most := int(10 * time.Hour / repeatAsk); asked < most/2 || asked > most+1 {
 			t.Errorf("%d look-ups in ten hours", asked)
 		}

@@ -182,3 +182,25 @@ func TestWipeAndLinks(t *testing.T) {
 		t.Errorf("what they lead to: %q, %v", raw, err)
 	}
 }
+
+// A vault that is damaged goes with the copy beside it, which may still open.
+func TestWipeDamagedBesideACopy(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "profile")
+	if err := openProfile(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, vaultName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(path+".v1", whole, 0o600), os.Truncate(path, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Wipe(dir); err != nil {
+		t.Error(err)
+	}
+	if left := filesIn(t, dir); len(left) > 0 {
+		t.Errorf("left are %q", left)
+	}
+}

@@ -68,8 +68,9 @@ func (v *Vault) Path() string { return v.Whole().path }
 
 func destroyKeys(path string) error {
 	var (
-		errs  []error
-		known bool
+		errs    []error
+		known   bool
+		foreign bool // the file has no header: another's, or, as a copy beside it has one, damaged
 	)
 	for _, name := range append(allNames(path), temps(path)...) {
 		blotted, err := blot(name)
@@ -83,8 +84,11 @@ func destroyKeys(path string) error {
 		case blotted:
 			known = true
 		case name == path:
-			return fmt.Errorf("%s is left as it is: %w", path, ErrForeign)
+			foreign = true
 		}
+	}
+	if foreign && !known {
+		return errors.Join(append(errs, fmt.Errorf("%s is left as it is: %w", path, ErrForeign))...)
 	}
 	if len(errs) == 0 && !known {
 		return fs.ErrNotExist
