@@ -45,6 +45,7 @@ type Publication struct {
 
 	// Overruled is told what the table has before the first put of a run, if that is to be learned
 	// then, and reports whether what was signed is not to be put: something else is signed. May be nil.
+	// While there is nobody to ask nothing is put, as this node may keep what it puts, and would find that first.
 	Overruled func(found []byte) bool
 
 	// Announce tells others of a record that was just put; may be nil. Before
@@ -56,6 +57,7 @@ type Publication struct {
 type Putter interface {
 	Put(ctx context.Context, key string, value []byte) (stored int, err error)
 	Get(ctx context.Context, keys ...string) ([]byte, error)
+	Size() int // nodes to ask
 }
 
 // Publisher keeps this node's own records in the hash table. The table does not
@@ -176,17 +178,19 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			good = spanFrom(now, period)
 			expiry.Reset(period)
 		}
-		if !heard && len(copies) > 0 {
-			heard = true
-			if overruled, _ := p.look(ctx, copies, it.Overruled); overruled {
-				signed = false
-				again.within(0)
-				continue
-			}
-		}
 		putting, stop := it.renew.begin(ctx)
-		taken := p.put(putting, it.What, copies)
+		overruled := false
+		if !heard && len(copies) > 0 {
+			overruled, heard = p.look(putting, copies, it.Overruled)
+			heard = heard || putting.Err() == nil && p.table.Size() > 0 // who was asked has nothing
+		}
+		taken := !overruled && (heard || len(copies) == 0) && p.put(putting, it.What, copies)
 		stop()
+		if overruled {
+			signed = false
+			again.within(0)
+			continue
+		}
 		if !taken {
 			// It is signed anew then, with a higher sequence: the network may have a newer
 			// record, if this node's profile is an older copy of itself.

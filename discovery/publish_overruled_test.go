@@ -52,3 +52,28 @@ func TestOverruled(t *testing.T) {
 		})
 	}
 }
+
+// As a node starts there is nobody to ask: nothing is put before there is.
+func TestOverruledOnceThereIsSomebodyToAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &fakePutter{start: time.Now(), alone: true}
+		now := record.Copy{Key: "old", Value: []byte("a")}
+		p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler), Publication{
+			What: "record", Every: time.Hour,
+			Copies:    func(time.Time) ([]record.Copy, error) { return []record.Copy{now}, nil },
+			Overruled: func([]byte) bool { now = record.Copy{Key: "new", Value: []byte("b")}; return true },
+		})
+		running(t, p.Run)
+		pass(10 * time.Second)
+		if got := table.take(); len(got) != 0 {
+			t.Errorf("put %v", got)
+		}
+		table.mu.Lock()
+		table.alone, table.found = false, []byte("gone")
+		table.mu.Unlock()
+		pass(time.Minute)
+		if got, want := table.take(), []string{"15s new b"}; !slices.Equal(got, want) {
+			t.Errorf("put %v, want %v", got, want)
+		}
+	})
+}

@@ -24,6 +24,7 @@ type fakePutter struct {
 	stored map[string]int // by key; missing: at one node
 	puts   []string       // time, key and value
 	found  []byte         // what is there; nil: nothing
+	alone  bool           // there is nobody to ask
 	hold   func(ctx context.Context)
 }
 
@@ -50,6 +51,15 @@ func (f *fakePutter) Get(context.Context, ...string) ([]byte, error) {
 		return nil, errFake
 	}
 	return f.found, nil
+}
+
+func (f *fakePutter) Size() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.alone {
+		return 0
+	}
+	return 1
 }
 
 // take returns what was put since the last call, in order of time and key.

@@ -102,7 +102,7 @@ func (p *people) record(ctx context.Context, id hashid.ID, links []record.LinkKe
 			ctx, cancel = context.WithTimeout(ctx, recordRefresh)
 			defer cancel()
 		}
-		known := who.raw
+		known := sight{record: who.record, raw: who.raw, link: who.sealed}
 		p.mu.Unlock()
 		s := p.look(ctx, id, links, known)
 		p.mu.Lock()
@@ -125,14 +125,25 @@ type sight struct {
 	withdrawn bool           // by one of the link keys, the person is not to be found any more
 }
 
+// replaces reports whether a record takes the place of one that is known. What lies under the hashid and what
+// lies under link keys is counted apart, and of the latter the sequence may be behind the clock by blurSequence: by so
+// much the one may seem older than the other and is not.
+func (s sight) replaces(known sight) bool {
+	if s.link.IsZero() == known.link.IsZero() {
+		return record.Newer(s.raw, known.raw)
+	}
+	return s.record.Sequence+uint64(blurSequence/time.Second) >= known.record.Sequence
+}
+
 // look looks a person up by one link key after the other. What is older than what is known, but for the last
 // of them, counts as nothing: the person is not there any more.
-func (p *people) look(ctx context.Context, id hashid.ID, links []record.LinkKey, known []byte) (s sight) {
+func (p *people) look(ctx context.Context, id hashid.ID, links []record.LinkKey, known sight) (s sight) {
 	for i, link := range links {
 		rec, raw, err := p.find(ctx, record.Locator{Hashid: id, Link: link})
 		s.withdrawn = s.withdrawn || errors.Is(err, record.ErrWithdrawn)
-		if err == nil && (i == len(links)-1 || known == nil || !record.Newer(known, raw)) {
-			return sight{record: rec, raw: raw, link: link}
+		seen := sight{record: rec, raw: raw, link: link}
+		if err == nil && (i == len(links)-1 || known.record == nil || bytes.Equal(raw, known.raw) || seen.replaces(known)) {
+			return seen
 		}
 	}
 	return s
@@ -241,7 +252,7 @@ func (p *people) looked(id hashid.ID, links []record.LinkKey, who *person, s sig
 		return
 	}
 	who.misses, who.found = 0, p.now()
-	if who.raw != nil && !record.Newer(s.raw, who.raw) {
+	if who.record != nil && !s.replaces(sight{record: who.record, raw: who.raw, link: who.sealed}) {
 		who.proven = who.proven || who.sealed == s.link && bytes.Equal(s.raw, who.raw)
 		return
 	}

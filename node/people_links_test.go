@@ -62,7 +62,7 @@ func TestPersonMovesToALink(t *testing.T) {
 			}
 		}
 		found(listed(bob), 1, 1)
-		b.raw = unlisted(t, bob, first, 2, seq()+1)
+		b.raw = unlisted(t, bob, first, 2, seq()-uint64(blurSequence/time.Second)) // signed now, and counted so
 		found(listed(bob), 1, 0)
 		found(linkedTo(bob, first), 2, 1)
 		found(linkedTo(bob, first), 2, 0)
@@ -73,7 +73,7 @@ func TestPersonMovesToALink(t *testing.T) {
 		for _, old := range []struct {
 			at  record.Locator
 			raw []byte
-		}{{listed(bob), published(t, bob, 3, seq())}, {linkedTo(bob, first), unlisted(t, bob, first, 3, seq())}} {
+		}{{listed(bob), published(t, bob, 3, seq()-2*3600-1)}, {linkedTo(bob, first), unlisted(t, bob, first, 3, seq()-3601)}} {
 			time.Sleep(recordFresh)
 			b.raw = old.raw
 			found(old.at, 2, 1)
@@ -95,8 +95,8 @@ func TestProvenByWhatIsNewer(t *testing.T) {
 		bob, link := testIdentity(t), seeded(9)
 		open, sealed := record.LinkKey{}, record.LinkKey(link[32:])
 		there := map[record.LinkKey]*phoneBook{
-			open:   {raw: published(t, bob, 1, seq())},
-			sealed: {raw: unlisted(t, bob, link, 2, seq()+1)},
+			open:   {raw: published(t, bob, 1, seq()-2*3600)},
+			sealed: {raw: unlisted(t, bob, link, 2, seq())},
 		}
 		p := testPeople(t, vault.Memory(), new(phoneBook))
 		p.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
