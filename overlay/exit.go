@@ -49,24 +49,24 @@ type exit struct {
 func (e exit) get(ctx context.Context, body []byte) []byte {
 	key, err := parseRecordKey(body)
 	if err != nil || !record.IsPersonKey(key) {
-		return []byte{recordRefused}
+		return recordAnswer(recordRefused, nil)
 	}
 	value, err := e.table.Get(ctx, key)
 	if err != nil || len(value) == 0 || len(value) > record.MaxKeyRecord {
-		return []byte{recordNone}
+		return recordAnswer(recordNone, nil)
 	}
-	return append([]byte{recordGood}, value...)
+	return recordAnswer(recordGood, value)
 }
 
 func (e exit) put(ctx context.Context, body []byte) []byte {
 	key, value, err := parseRecordPut(body)
 	if err != nil || !record.IsPersonKey(key) || e.validator.Validate(key, value) != nil {
-		return []byte{recordRefused}
+		return recordAnswer(recordRefused, nil)
 	}
 	if stored, err := e.table.Put(ctx, key, value); err != nil || stored == 0 {
-		return []byte{recordNone}
+		return recordAnswer(recordNone, nil)
 	}
-	return []byte{recordGood}
+	return recordAnswer(recordGood, nil)
 }
 
 var errRecordBody = errors.New("malformed request for a record")
@@ -99,6 +99,9 @@ func parseRecordPut(body []byte) (key string, value []byte, err error) {
 	}
 	return string(k), s, nil
 }
+
+// recordAnswer writes an answer of either service, with what was found.
+func recordAnswer(status byte, value []byte) []byte { return append([]byte{status}, value...) }
 
 // parseRecordAnswer reads an answer of either service. Only what was found comes
 // with a value.

@@ -115,7 +115,7 @@ func (p *pool) add(from hashid.NodeID, do func(ctx context.Context)) {
 
 // fill starts as many jobs as may run. Called with mu held.
 func (p *pool) fill() {
-	for p.ctx != nil {
+	for p.ctx != nil && p.ctx.Err() == nil {
 		j, ok := p.next()
 		if !ok {
 			return
@@ -128,6 +128,9 @@ func (p *pool) fill() {
 // next takes out the job whose turn it is, of the neighbours that may have one more
 // run. Called with mu held.
 func (p *pool) next() (job, bool) {
+	if p.running.Taken() == slowAtOnce {
+		return job{}, false
+	}
 	for i := 0; i < len(p.turns); i++ {
 		from := p.turns[i]
 		if !p.running.Take(from) {

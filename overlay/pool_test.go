@@ -105,6 +105,7 @@ func TestPoolTakesTurns(t *testing.T) {
 			}
 		}
 		honest := hashid.NodeID{1}
+		synctest.Wait()
 		before := len(w.order)
 		w.task(honest, time.Second)
 		time.Sleep(time.Second)
