@@ -27,9 +27,8 @@ type session struct {
 
 // ask asks one exit after another, but for those named, until judge has heard
 // enough: the next when one has answered, or has not for a turn, while those before
-// may still do so. Judge is called with one answer of each exit. The error
-// says why it has not heard enough: ErrNoAnswer when ctx ended, or all were asked
-// that may be.
+// may still do so. Judge is called with one answer of each exit. The error says why
+// it has not heard enough: ErrNoAnswer when ctx ended, or all were asked that may be.
 func (s *session) ask(ctx context.Context, service string, body []byte, without []hashid.NodeID, judge func(exit hashid.NodeID, answer []byte) bool) error {
 	var (
 		answers     = make(chan answer, exitsAsked)
@@ -39,15 +38,21 @@ func (s *session) ask(ctx context.Context, service string, body []byte, without 
 	defer next.Stop()
 	for ctx.Err() == nil {
 		if sent < exitsAsked {
-			switch err := s.send(service, body, without, answers); {
+			wait := s.records.turn
+			path, err := s.path(without)
+			switch {
 			case err == nil:
-				sent++
+				if _, err := s.records.caller.attempt(path, service, body, slowWithin, answers); err == nil {
+					sent++
+				} else {
+					wait = heldFirst // the link, or the caller's share, is full
+				}
 			case sent == 0:
 				return err
 			case sent == heard:
 				return ErrNoAnswer
 			}
-			next.Reset(s.records.turn)
+			next.Reset(wait)
 		}
 		select {
 		case <-ctx.Done():
@@ -67,20 +72,18 @@ func (s *session) ask(ctx context.Context, service string, body []byte, without 
 	return ErrNoAnswer
 }
 
-// send asks one exit.
-func (s *session) send(service string, body []byte, without []hashid.NodeID, answers chan<- answer) error {
-	r := s.records
+// path draws a path to an exit, but for those named.
+func (s *session) path(without []hashid.NodeID) (*Path, error) {
 	exit, err := s.choose(without)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	path, err := r.caller.overlay.path(exit)
+	path, err := s.records.caller.overlay.path(exit)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	path.Latency = r.latency
-	_, err = r.caller.attempt(path, service, body, slowWithin, answers)
-	return err
+	path.Latency = s.records.latency
+	return path, nil
 }
 
 // choose draws an exit, but for those named: if there is one, one that was not

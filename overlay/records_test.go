@@ -15,6 +15,7 @@ import (
 	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
+	"chatnt/overlay/link"
 	"chatnt/overlay/onion"
 )
 
@@ -469,6 +470,39 @@ func TestSlowRecords(t *testing.T) {
 			t.Errorf("%d exits were asked 60 questions", asked)
 		}
 	})
+}
+
+// What the link does not take at once goes out a moment later.
+func TestRecordsWaitForTheLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := startExits(t, 6, 3)
+		defer e.stop()
+		c := newPerson(t, 1).now()[0]
+		busy := &busyFor{Link: e.nodes[0].cfg.Link, until: time.Now().Add(time.Second)}
+		e.nodes[0].cfg.Link = busy
+		began := time.Now()
+		if _, err := e.records().Put(t.Context(), c.Key, c.Value); err != nil || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		busy.until = time.Now().Add(time.Hour)
+		if _, err := e.records().Get(t.Context(), c.Key); !errors.Is(err, ErrNoAnswer) {
+			t.Error(err)
+		}
+	})
+}
+
+// busyFor is a link that takes nothing until some time.
+type busyFor struct {
+	Link
+	until time.Time
+}
+
+func (l *busyFor) Send(to hashid.NodeID, p *onion.Packet) error {
+	if time.Now().Before(l.until) {
+		l.Put(p)
+		return link.ErrQueueFull
+	}
+	return l.Link.Send(to, p)
 }
 
 // Without relays an error says so at once, and what is no person's record is not

@@ -58,7 +58,7 @@ func (c *Caller) Replies(ctx context.Context, end hashid.NodeID, n int, latency 
 	for range n {
 		surb, w, err := o.block(desc, latency, now)
 		if err == nil {
-			w.caller, w.pushed = c, r
+			w.caller, w.pushed, w.way = c, r, Way{}
 			err = o.awaited.add(w, dead.Sub(now))
 		}
 		if err != nil {
