@@ -43,6 +43,10 @@ type Publication struct {
 	// is when this node's profile was replaced by an older copy. Sign goes beyond it then. May be nil.
 	Outdated func(found []byte) bool
 
+	// Overruled is told what the table has before the first put of a run, if that is to be learned
+	// then, and reports whether what was signed is not to be put: something else is signed. May be nil.
+	Overruled func(found []byte) bool
+
 	// Announce tells others of a record that was just put; may be nil. Before
 	// the first put succeeds there is nobody to tell.
 	Announce func(ctx context.Context, value []byte)
@@ -131,7 +135,8 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		again  = newAlarm() // when to put again what is signed
 		retry  = retryFirst
 		gap    = growthFirst
-		known  = it.Outdated == nil // what the table had when this node came
+		known  = it.Outdated == nil  // what the table had when this node came
+		heard  = it.Overruled == nil // the same, before it was put over
 	)
 	defer expiry.Stop()
 	defer clock.Stop()
@@ -171,6 +176,14 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			good = spanFrom(now, period)
 			expiry.Reset(period)
 		}
+		if !heard && len(copies) > 0 {
+			heard = true
+			if overruled, _ := p.look(ctx, copies, it.Overruled); overruled {
+				signed = false
+				again.within(0)
+				continue
+			}
+		}
 		putting, stop := it.renew.begin(ctx)
 		taken := p.put(putting, it.What, copies)
 		stop()
@@ -191,7 +204,8 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		}
 		if !known {
 			var outdated bool
-			if outdated, known = p.look(ctx, it, copies); outdated {
+			if outdated, known = p.look(ctx, copies, it.Outdated); outdated {
+				p.log.Debug("others have a newer record of this node: it is signed anew", "what", it.What)
 				signed = false
 				again.within(0)
 			}
@@ -199,9 +213,9 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 	}
 }
 
-// look asks the table, once it has taken a record, for the newest that it has. It
-// reports whether what was signed is older, and whether the table has answered.
-func (p *Publisher) look(ctx context.Context, it *item, copies []record.Copy) (outdated, answered bool) {
+// look asks the table for the newest that it has where copies belong. It reports what judge says
+// of that, and whether the table has answered.
+func (p *Publisher) look(ctx context.Context, copies []record.Copy, judge func(found []byte) bool) (yes, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()
 	var keys []string
@@ -209,11 +223,7 @@ func (p *Publisher) look(ctx context.Context, it *item, copies []record.Copy) (o
 		keys = append(keys, c.Key)
 	}
 	found, err := p.table.Get(ctx, keys...)
-	if err != nil || !it.Outdated(found) {
-		return false, err == nil
-	}
-	p.log.Debug("others have a newer record of this node: it is signed anew", "what", it.What)
-	return true, true
+	return err == nil && judge(found), err == nil
 }
 
 // span is the time that a signed record is good for, by the clock that others

@@ -210,7 +210,7 @@ func TestForgedIdentity(t *testing.T) {
 	if err != nil || hers.Digits != his.Digits || hers.Words != his.Words || hers.QR != his.QR {
 		t.Fatalf("they see\n%+v\n%+v, %v", hers, his, err)
 	}
-	if now, err := bob.node.Compare("alice", hers.Words); err != nil || !now.Verified {
+	if now, err := bob.node.Compare("alice", hers.Words, true); err != nil || !now.Verified {
 		t.Fatalf("bob has alice as %+v, %v", now, err)
 	}
 	id, err := bob.node.SendVerified("alice", "to you alone")
@@ -260,8 +260,14 @@ func TestForgedIdentity(t *testing.T) {
 		t.Errorf("the text is %+v, %v", text, err)
 	}
 	await(bob, mark, "a warning", isWarned)
-	if shown, err := bob.node.Safety("alice"); err != nil || !shown.Changed || shown.Verified || shown.Digits == his.Digits {
-		t.Errorf("bob is shown %+v, %v", shown, err)
+	changed, err := bob.node.Safety("alice")
+	if err != nil || !changed.Changed || changed.Verified || changed.Digits == his.Digits {
+		t.Errorf("bob is shown %+v, %v", changed, err)
+	}
+	for _, same := range []bool{true, false} {
+		if _, err := bob.node.Compare("alice", his.Digits, same); !errors.Is(err, control.ErrOtherNumber) {
+			t.Errorf("an answer to the number of before: %v", err)
+		}
 	}
 	if got := mallory.texts(bob); len(got) != 0 {
 		t.Errorf("the thief got %q", got)
@@ -271,7 +277,7 @@ func TestForgedIdentity(t *testing.T) {
 	}
 
 	// He refuses the key. Alice comes back, publishes anew, and gets what waited for her.
-	if now, err := bob.node.Compare("alice", "no"); err != nil || now.Changed || !now.Verified {
+	if now, err := bob.node.Compare("alice", changed.Digits, false); err != nil || now.Changed || !now.Verified {
 		t.Errorf("bob has alice as %+v, %v", now, err)
 	}
 	mallory.stop()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"chatnt/discovery/network"
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
@@ -140,10 +141,10 @@ func testLimits(t *testing.T, ann, other, another *person) {
 	if _, err := other.node.Send("nobody", "hello"); !errors.Is(err, contact.ErrUnknown) {
 		t.Errorf("a text to nobody: %v", err)
 	}
-	if err := other.node.Add(other.hashid(), "me", ""); err == nil {
+	if err := other.node.Add(record.Locator{Hashid: other.hashid()}, "me", ""); err == nil {
 		t.Error("somebody is its own contact")
 	}
-	if err := other.node.Add(ann.hashid(), "ann", strings.Repeat("x", message.MaxRequestText+1)); err == nil {
+	if err := other.node.Add(record.Locator{Hashid: ann.hashid()}, "ann", strings.Repeat("x", message.MaxRequestText+1)); err == nil {
 		t.Error("a request of any length is taken")
 	}
 }
@@ -212,7 +213,7 @@ func arrive(t *testing.T, net *network.Network, host *person, n int) []*person {
 // add sends somebody a request, under the name all know it by.
 func (p *person) add(who *person, text string) {
 	p.t.Helper()
-	if err := p.node.Add(who.hashid(), who.name, text); err != nil {
+	if err := p.node.Add(record.Locator{Hashid: who.hashid()}, who.name, text); err != nil {
 		p.t.Fatalf("%s cannot add %s: %v", p.name, who.name, err)
 	}
 }

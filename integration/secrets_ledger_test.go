@@ -101,6 +101,9 @@ func (l *ledger) invite(text string) *network.Network {
 	l.key("the network's nonce", net.Nonce[:])
 	l.text("the network's name", net.Name)
 	l.text("an invite", text)
+	if !invite.Link.IsZero() {
+		l.key("a link key", invite.Link[:])
+	}
 	for _, a := range net.Bootstrap {
 		l.address(a.String())
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/ratchet"
 )
@@ -63,7 +64,7 @@ func TestLogTellsNothing(t *testing.T) {
 
 	did(alice.node.SetNick(nickA))
 	did(bob.node.SetNick(nickB))
-	did(alice.node.Add(bob.hashid(), localName, asks))
+	did(alice.node.Add(record.Locator{Hashid: bob.hashid()}, localName, asks))
 	bob.awaitRequest(alice.person)
 	did(bob.node.Accept(alice.hashid().String(), localName))
 	alice.awaitContact(bob.person, "accepted")
@@ -74,6 +75,10 @@ func TestLogTellsNothing(t *testing.T) {
 	}
 	alice.awaitState(say(alice.person, bob.person, there), control.Delivered)
 	bob.awaitState(say(bob.person, alice.person, back), control.Delivered)
+	did(alice.node.SetListed(false))
+	did(alice.node.NewLink())
+	link := alice.link()
+	l.key("a link key", link.Link[:])
 
 	// Noise: for bob's mailbox, and for one that is none of his.
 	stranger := newRelay(t, people[0].invited(), nil)

@@ -90,6 +90,7 @@ func TestProfileTellsNothing(t *testing.T) {
 	carol.do("/add " + alice.hashid + " " + locals[2] + " " + asksAlice)
 	alice.await(0, "request", has{"from": carol.hashid, "text": asksAlice})
 	alice.do("/add " + nobody.String() + " somebody " + asksNobody)
+	alice.do("/set listed off")
 	for _, p := range people {
 		l.all(p.process)
 		l.invite(p.do("/invite")["invite"].(string))

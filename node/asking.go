@@ -7,7 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/message"
 	"chatnt/node/vault"
@@ -21,8 +21,12 @@ func (m *messenger) waitsFor(to contact.Contact) string {
 	return ""
 }
 
-// add makes a person a contact: it asks, or accepts if the person asked first.
-func (m *messenger) add(id hashid.ID, name, text string) error {
+// ask makes a person a contact: it asks, or accepts if the person asked first. Somebody who is a contact
+// already, by that name, is looked up by what is given now, too: the link key of a new invite, or the hashid.
+// Anybody can make an invite that names the person and a link key that leads nowhere, so it
+// takes the place of what is known only once it was found to be right.
+func (m *messenger) ask(at record.Locator, name, text string) error {
+	id := at.Hashid
 	if id == m.profile.Hashid() {
 		return errOwn
 	}
@@ -39,17 +43,34 @@ func (m *messenger) add(id hashid.ID, name, text string) error {
 	case known.State == contact.Blocked:
 		return errBlocked
 	case ok && known.State != contact.Rejected && !m.unasked(known):
+		elsewhere := at.Link != known.Link || !known.Given.At.IsZero()
+		if named, err := m.book.Named(name); err == nil && named.Hashid == id && elsewhere {
+			return m.relocate(known, at.Link)
+		}
 		return fmt.Errorf("this person is your contact %q already (%s)", known.Name, known.State)
 	}
 	if asking, ok := m.book.Request(id); ok {
-		return m.answer(asking, name, contact.Accepted, message.Accept)
+		who := contact.Contact{Name: name, State: contact.Accepted}
+		if !at.Link.IsZero() { // it says itself where it is found
+			who.Given = m.given(asking.Link, at.Link)
+		}
+		return m.answer(asking, who, message.Accept)
 	}
 	nick, err := m.profile.nick()
 	if err != nil {
 		return err
 	}
-	ask := &outgoing{Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text)}
+	ask := &outgoing{
+		Kind: message.Request, ID: message.NewID(), Parts: 1, Nick: nick, Text: []byte(text),
+		Link: m.profile.listing.now().linkKey(), // or no answer would find its way
+	}
+	if ok {
+		known.Given = m.given(known.Link, at.Link)
+	} else {
+		known.Link = at.Link
+	}
 	known.Hashid, known.Name, known.State, known.Ours = id, name, contact.Requested, false // its keys stay
+	known.Told = record.LinkKey{}
 	return m.become(known, ask, nil)
 }
 
@@ -73,7 +94,7 @@ func (m *messenger) accept(name, localName string) error {
 	if err := m.book.CheckName(localName, asking.From); err != nil {
 		return err
 	}
-	return m.answer(asking, localName, contact.Accepted, message.Accept)
+	return m.answer(asking, contact.Contact{Name: localName, State: contact.Accepted}, message.Accept)
 }
 
 // asking returns the open request of a hashid or nick; the error says so if it
@@ -100,11 +121,11 @@ func (m *messenger) reject(name string) error {
 	if err != nil {
 		return err
 	}
-	return m.answer(asking, contact.Nameless(asking.From), contact.Rejected, message.Reject)
+	return m.answer(asking, contact.Contact{Name: contact.Nameless(asking.From), State: contact.Rejected, Ours: true}, message.Reject)
 }
 
-// answer is called with mu held.
-func (m *messenger) answer(asking contact.Request, name string, state contact.State, kind message.Kind) error {
+// answer makes who asks the contact that who begins to describe. Called with mu held.
+func (m *messenger) answer(asking contact.Request, who contact.Contact, kind message.Kind) error {
 	var nick string
 	if kind == message.Accept {
 		var err error
@@ -113,18 +134,17 @@ func (m *messenger) answer(asking contact.Request, name string, state contact.St
 		}
 	}
 	reply := &outgoing{Kind: kind, ID: message.NewID(), Parts: 1, Nick: nick}
-	who := contact.Contact{
-		Hashid: asking.From, Name: name, Nick: asking.Nick, State: state, Ours: state == contact.Rejected,
-		Last: asking.At, Identity: asking.Identity, Key: asking.Key,
-	}
+	who.Hashid, who.Nick, who.Last, who.Link = asking.From, asking.Nick, asking.At, asking.Link
+	who.Identity, who.Key = asking.Identity, asking.Key
 	if err := m.become(who, reply, nil); err != nil {
 		return err
 	}
 	c := m.conversation(asking.From)
 	if t := c.current(); t != nil {
-		t.receiptDue = state == contact.Accepted
+		t.receiptDue = who.State == contact.Accepted
 	}
 	m.wake(c)
+	m.tellLink(asking.From)
 	return nil
 }
 

@@ -1,15 +1,12 @@
 package node
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
 	"github.com/pelletier/go-toml/v2"
 
 	"chatnt/discovery/hashid"
@@ -19,9 +16,10 @@ import (
 	"chatnt/node/vault"
 )
 
-// Backup writes what may be carried to another machine to w, sealed under a passphrase: the
-// identity, network, settings, contacts and requests, texts that were not delivered or not
-// shown yet, and history where it is kept. It is of one moment.
+// Backup writes what may be carried to another machine to w, sealed under a passphrase: all
+// identities of the profile, each with how it is listed, its network, contacts and requests,
+// texts that were not delivered or not shown yet, and history where it is kept; and the
+// settings. It is of one moment.
 //
 // Not in it is what belongs to this machine, or must be used by one only:
 //
@@ -31,7 +29,9 @@ import (
 //   - prekeys, and the first messages that they have opened. Who takes the backup later opens no
 //     first message with it; that a first message is not taken in twice needs no
 //     memory where none can be opened.
-//   - the node's key. Two machines with one node id would take each other's connections and
+//   - which contacts have confirmed the link key. There may have been another since, that
+//     they hold in its place: all are told anew, or, if there is none here, to look by the hashid.
+//   - the nodes' keys. Two machines with one node id would take each other's connections and
 //     overwrite each other's descriptor, and what is known of a node, good or bad,
 //     is known of a machine in its place.
 //
@@ -59,33 +59,64 @@ func (p *Profile) Backup(w io.Writer, passphrase []byte) error {
 // backUp writes the entries, in the order of their kinds. It fails where the profile would not be
 // taken back.
 func (p *Profile) backUp(w *backup.Writer, now time.Time) error {
-	return p.vault.View(func(tx *vault.Tx) error {
-		if err := (&messenger{profile: p, conversations: make(map[hashid.ID]*conversation)}).load(tx); err != nil {
+	err := p.vault.Whole().View(func(tx *vault.Tx) error {
+		r, err := readRoster(tx)
+		if err != nil {
 			return err
 		}
-		s := &saver{profile: p, tx: tx, w: w, check: newUnpacker(), now: now, known: make(map[hashid.ID]bool)}
-		for _, part := range []func() error{
-			s.keys, s.settings, s.relays, s.contacts, s.requests, s.conversations, s.seen, s.records,
-			s.outbox, s.unshown, s.history,
-		} {
-			if err := part(); err != nil {
-				return fmt.Errorf("the profile could not be backed up: %w", err)
+		var savers []*saver
+		var nodes []ed25519.PublicKey
+		check := newUnpacker()
+		for _, e := range r.Identities {
+			of, err := p.as(tx, e)
+			if err != nil {
+				return err
+			}
+			nodes = append(nodes, of.nodePublic())
+			savers = append(savers, &saver{profile: of, entry: e, used: e.Name == r.Use, tx: e.in(tx), w: w, check: check, now: now, known: make(map[hashid.ID]bool)})
+		}
+		for _, s := range savers {
+			s.nodes = nodes
+			if err := s.save(); err != nil {
+				return err
 			}
 		}
-		return nil
+		return check.end()
 	})
+	if err != nil {
+		return fmt.Errorf("the profile could not be backed up: %w", err)
+	}
+	return nil
 }
 
-// saver writes the parts of a backup.
+// saver writes the parts of a backup that are of one identity.
 type saver struct {
-	profile *Profile
-	tx      *vault.Tx
+	profile *Profile // as that identity sees it
+	entry   entry
+	used    bool
+	nodes   []ed25519.PublicKey // of all identities
+	tx      *vault.Tx           // of what is stored of it
 	w       *backup.Writer
-	check   *unpacker
+	check   *unpacker // of the whole backup
 	now     time.Time
 
 	known map[hashid.ID]bool // contacts
 	said  []hashid.ID        // whose conversations may have a history, in the order of their texts
+}
+
+func (s *saver) save() error {
+	if err := (&messenger{profile: s.profile, conversations: make(map[hashid.ID]*conversation)}).load(s.tx); err != nil {
+		return err
+	}
+	for _, part := range []func() error{
+		s.identity, s.keys, s.settings, s.relays, s.contacts, s.requests, s.conversations, s.seen, s.records,
+		s.outbox, s.unshown, s.history, s.listing,
+	} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // put writes an entry, if it is one that will be taken back.
@@ -113,12 +144,23 @@ func values[T any](s *saver, kind backup.Kind, bucket, prefix string, keep func(
 	})
 }
 
-// keys writes what the profile has one of.
+func (s *saver) identity() error {
+	keys, err := s.tx.Get(bucketProfile, keyIdentity)
+	if err != nil {
+		return err
+	}
+	defer clear(keys)
+	raw := (&carried{entry: s.entry, used: s.used, keys: keys}).append(nil)
+	defer clear(raw)
+	return s.put(backup.Identity, s.entry.Name, raw)
+}
+
+// keys writes what the identity has one of.
 func (s *saver) keys() error {
 	for _, one := range []struct {
 		kind backup.Kind
 		key  string
-	}{{backup.Identity, keyIdentity}, {backup.Network, keyNetwork}, {backup.Nick, keyNick}, {backup.Sequence, keySequence + "person"}} {
+	}{{backup.Network, keyNetwork}, {backup.Nick, keyNick}, {backup.Sequence, keySequence + sequencePerson}} {
 		raw, err := s.tx.Get(bucketProfile, one.key)
 		if errors.Is(err, vault.ErrNotFound) {
 			continue
@@ -137,22 +179,19 @@ func (s *saver) keys() error {
 	return nil
 }
 
-// network is the profile's, without the addresses of its own node: nobody will answer there by its key.
+// network is the identity's, without the addresses of the profile's own nodes: nobody will answer
+// there by their keys.
 func (s *saver) network() ([]byte, error) {
-	own, err := crypto.UnmarshalEd25519PublicKey(s.profile.nodePublic())
+	n, err := without(s.profile.network, s.nodes)
 	if err != nil {
 		return nil, err
 	}
-	n := *s.profile.network
-	n.Bootstrap = slices.DeleteFunc(slices.Clone(n.Bootstrap), func(a multiaddr.Multiaddr) bool {
-		_, id := peer.SplitAddr(a)
-		return id.MatchesPublicKey(own)
-	})
 	return n.Append(nil)
 }
 
+// settings are the profile's, and stand with its first identity.
 func (s *saver) settings() error {
-	if len(s.profile.config.Listen) == 0 {
+	if len(s.profile.config.Listen) == 0 || len(s.check.roster.Identities) > 1 {
 		return nil
 	}
 	raw, err := toml.Marshal(s.profile.config)
@@ -178,6 +217,7 @@ func (s *saver) relays() error {
 func (s *saver) contacts() error {
 	return values(s, backup.Contact, bucketContacts, "", func(who *contact.Contact) bool {
 		s.known[who.Hashid] = true
+		who.Told = record.LinkKey{}
 		return true
 	})
 }
@@ -203,15 +243,16 @@ func (s *saver) seen() error {
 
 // records writes the key records of contacts: an older one is not to pass for news there.
 func (s *saver) records() error {
-	return s.tx.ForEach(bucketRecords, func(key string, raw []byte) error {
-		if s.profile.network == nil {
-			return nil
+	return s.tx.ForEach(bucketRecords, func(key string, stored []byte) error {
+		id, err := hashid.Parse(key)
+		if err != nil || s.profile.network == nil || !s.known[id] {
+			return nil //nolint:nilerr // it is of no use there
 		}
-		r, err := record.ParseKeyRecord(s.profile.network.ID(), raw)
-		if err != nil || !s.known[r.Hashid()] {
+		at, raw := parseRecord(id, stored)
+		if _, err := at.Parse(s.profile.network.ID(), raw); err != nil {
 			return nil //nolint:nilerr // it would be looked up here, too
 		}
-		return s.put(backup.Record, key, raw)
+		return s.put(backup.Record, key, stored)
 	})
 }
 
@@ -234,4 +275,17 @@ func (s *saver) history() error {
 		}
 	}
 	return nil
+}
+
+// listing writes how the person is listed, if that was ever changed or published.
+func (s *saver) listing() error {
+	raw, err := s.tx.Get(bucketProfile, keyListing)
+	if errors.Is(err, vault.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = s.put(backup.Listing, "", raw)
+	}
+	clear(raw)
+	return err
 }

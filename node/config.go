@@ -22,6 +22,7 @@ type config struct {
 
 const (
 	configName = "config.toml"
+	configTemp = ".config-*" // on its way to that
 	maxConfig  = 64 << 10
 )
 
@@ -85,7 +86,7 @@ func writeConfig(dir string, c config) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".config-*")
+	f, err := os.CreateTemp(dir, configTemp)
 	if err != nil {
 		return err
 	}

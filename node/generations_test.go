@@ -36,15 +36,23 @@ func TestLateFirstMessage(t *testing.T) {
 	if _, err := m.send("bob", "waiting"); err != nil {
 		t.Fatal(err)
 	}
-	before, _ := sealDue(t, m, bob())
-	frame := before[0].frame
+	var frames [][]byte
+	before, _ := sealDue(t, m, bob()) // and where this person is found, as there was a session before
+	for _, item := range before {
+		frames = append(frames, item.frame)
+	}
 	transcript(m)
 
 	m.arrived(sealIn(t, late, testText(1, "late")))
 	expectTold(t, m, "bob: late")
 	due, receipts := sealDue(t, m, bob())
-	if len(due) != 1 || &due[0].frame[0] != &frame[0] {
-		t.Error("what waits is sealed anew")
+	if len(due) != 2 || len(frames) != 2 {
+		t.Fatalf("%d messages wait, and %d did before", len(due), len(frames))
+	}
+	for i, item := range due {
+		if &item.frame[0] != &frames[i][0] {
+			t.Error("what waits is sealed anew")
+		}
 	}
 	if len(receipts) != 1 || readIn(t, late, receipts[0]).Sequence != 1 {
 		t.Errorf("%d receipts go out, not one in the session of the text", len(receipts))
@@ -74,7 +82,7 @@ func TestCopyBeginsASession(t *testing.T) {
 	if len(due) != 1 || len(receipts) != 1 {
 		t.Fatalf("%d messages and %d receipts go out", len(due), len(receipts))
 	}
-	if first := readFirst(t, m, bob(), due[0].frame); first.Kind != message.Renew || first.Generation != 8 {
+	if first := readFirst(t, m, bob(), due[0].frame); first.Kind != message.Link || first.Generation != 8 {
 		t.Errorf("%+v goes out", first)
 	}
 	if readIn(t, copied, receipts[0]).Sequence != 2 {

@@ -128,23 +128,21 @@ func (m *messenger) safety(name string) (who contact.Contact, pair safety.Pair, 
 	return who, pair, shown, nil
 }
 
-// Compare remembers what the person says of the safety number that they compared with a contact: "yes",
-// or the number as the other side has it, or "no". After a change of its identity key, a yes
-// takes the new key for the contact's, and a no refuses it.
-func (n *Node) Compare(name, said string) (control.Safety, error) {
-	return n.messenger.compare(name, said)
+// Compare remembers what came of comparing a safety number with a contact: whether both have the same.
+// It counts for that number only, which is given in any of the ways it is shown: the error is
+// control.ErrOtherNumber if the keys make another one now, as when another key came while the two were comparing.
+// After a change of its identity key, sameness takes the new key for the contact's, and the opposite refuses it.
+func (n *Node) Compare(name, number string, same bool) (control.Safety, error) {
+	return n.messenger.compare(name, number, same)
 }
 
-func (m *messenger) compare(name, said string) (control.Safety, error) {
+func (m *messenger) compare(name, number string, same bool) (control.Safety, error) {
 	who, pair, shown, err := m.safety(name)
 	if err != nil {
 		return control.Safety{}, err
 	}
-	same := said == "yes"
-	if !same && said != "no" {
-		if same = pair.Number().Matches(said); !same {
-			return control.Safety{}, errors.New("this is not the number that /verify shows here: either it has a typing error, or somebody stands between you two. Nothing has changed")
-		}
+	if !pair.Number().Matches(number) {
+		return control.Safety{}, control.ErrOtherNumber
 	}
 	known, err := m.judge(who, pair, same)
 	if err != nil {
@@ -195,6 +193,7 @@ func (m *messenger) trust(c *conversation, who contact.Contact, pair safety.Pair
 	changed := !who.Offered.IsZero()
 	if changed {
 		who = who.Trust(who.Offered)
+		who.Told = record.LinkKey{} // by whoever has the other key
 	}
 	who.Verified = contact.Verification{Pair: pair, At: m.now()}
 	if !changed {
@@ -225,6 +224,7 @@ func (m *messenger) trust(c *conversation, who contact.Contact, pair safety.Pair
 	c.ledger, c.warned = next, contact.IdentityKey{}
 	c.unseal()
 	m.book.Put(who)
+	m.tellLink(c.Peer)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
@@ -35,6 +36,20 @@ func knownBy(who contact.Contact, id *identity) bool {
 	return met && keys == id.compared()
 }
 
+// judged is what becomes of bob when the person looks at his safety number, and says whether it is the same.
+func judged(t *testing.T, m *messenger, same bool) control.Safety {
+	t.Helper()
+	_, _, shown, err := m.safety("bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := m.compare("bob", shown.QR, same)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
+}
+
 // keyWarning is what is said of bob's key.
 const keyWarning = "warning: the identity key of bob has changed: somebody else may be using this name. Nothing goes to the new key, " +
 	"and nothing that comes from it is taken in: compare what /verify bob shows, then type /verify bob yes, or no"
@@ -43,7 +58,7 @@ const keyWarning = "warning: the identity key of bob has changed: somebody else 
 func TestKeysAreKept(t *testing.T) {
 	for how, meet := range map[string]func(t *testing.T, m *messenger){
 		"by its text":   func(t *testing.T, m *messenger) { begin(t, m, bob(), testText(1, "hi")) },
-		"by a new hand": func(t *testing.T, m *messenger) { begin(t, m, bob(), say(message.Renew, 1)) },
+		"by a new hand": func(t *testing.T, m *messenger) { begin(t, m, bob(), say(message.Link, 1)) },
 		"by its record": func(t *testing.T, m *messenger) { write(t, m) },
 		"by its request": func(t *testing.T, m *messenger) {
 			begin(t, m, bob(), ask("Bobby", ""))
@@ -218,23 +233,25 @@ func TestCompare(t *testing.T) {
 	if _, err := m.sendVerified("bob", "hi"); !errors.Is(err, contact.ErrUnverified) {
 		t.Errorf("a text to a contact that was not compared: %v", err)
 	}
-	for _, wrong := range []string{"", "maybe", "Yes!", shown.Digits[:60], shown.Words[:40]} {
-		if _, err := m.compare("bob", wrong); err == nil || !strings.Contains(err.Error(), "not the number") {
-			t.Errorf("%q: %v", wrong, err)
+	for _, wrong := range []string{"", "yes", "no", shown.Digits[:60], shown.Words[:40]} {
+		for _, same := range []bool{true, false} {
+			if _, err := m.compare("bob", wrong, same); !errors.Is(err, control.ErrOtherNumber) {
+				t.Errorf("%q: %v", wrong, err)
+			}
 		}
 	}
-	if _, err := m.compare("carol", "yes"); !errors.Is(err, contact.ErrUnknown) {
+	if _, err := m.compare("carol", shown.QR, true); !errors.Is(err, contact.ErrUnknown) {
 		t.Errorf("who is not there: %v", err)
 	}
-	for _, right := range []string{"yes", shown.Digits, strings.ToUpper(shown.Words), shown.QR} {
-		if now, err := m.compare("bob", right); err != nil || !now.Verified || now.Digits != shown.Digits {
+	for _, right := range []string{shown.Digits, strings.ToUpper(shown.Words), shown.QR} {
+		if now, err := m.compare("bob", right, true); err != nil || !now.Verified || now.Digits != shown.Digits {
 			t.Errorf("%.10q: %+v, %v", right, now, err)
 		}
 		m = messengerOf(t, m.profile)
 		if _, err := m.sendVerified("bob", "hi"); err != nil {
 			t.Errorf("after %.10q: %v", right, err)
 		}
-		if now, err := m.compare("bob", "no"); err != nil || now.Verified {
+		if now, err := m.compare("bob", right, false); err != nil || now.Verified {
 			t.Errorf("no: %+v, %v", now, err)
 		}
 		if _, err := m.sendVerified("bob", "hi"); !errors.Is(err, contact.ErrUnverified) {
@@ -242,9 +259,9 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	m.profile.vault = closedVault()
-	for _, answer := range []string{"yes", "no"} {
-		if _, err := m.compare("bob", answer); err == nil || !strings.Contains(err.Error(), "could not be stored") {
-			t.Errorf("%s, with a vault that fails: %v", answer, err)
+	for _, same := range []bool{true, false} {
+		if _, err := m.compare("bob", shown.QR, same); err == nil || !strings.Contains(err.Error(), "could not be stored") {
+			t.Errorf("%v, with a vault that fails: %v", same, err)
 		}
 	}
 }
@@ -255,8 +272,8 @@ func verifiedPeer(t *testing.T) *messenger {
 	t.Helper()
 	m := friends(t)
 	begin(t, m, bob(), testText(1, "hi"))
-	if _, err := m.compare("bob", "yes"); err != nil {
-		t.Fatal(err)
+	if now := judged(t, m, true); !now.Verified {
+		t.Fatalf("the contact is %+v", now)
 	}
 	if _, err := m.send("bob", "waiting"); err != nil {
 		t.Fatal(err)
@@ -277,14 +294,14 @@ func TestAnotherKeyIsTrusted(t *testing.T) {
 	}
 	good := m.profile.vault
 	m.profile.vault = closedVault()
-	if _, err := m.compare("bob", "yes"); err == nil {
+	if _, err := m.compare("bob", shown.QR, true); err == nil {
 		t.Error("what could not be stored counts")
 	}
 	m.profile.vault = good
 	if who := contactOf(t, m, bob()); who != was {
 		t.Errorf("it is %+v", who)
 	}
-	now, err := m.compare("bob", shown.Digits)
+	now, err := m.compare("bob", shown.Digits, true)
 	if err != nil || !now.Verified || now.Changed {
 		t.Fatalf("the contact is %+v, %v", now, err)
 	}
@@ -315,9 +332,8 @@ func TestAnotherKeyIsTrusted(t *testing.T) {
 // A key that the person refuses leaves everything as it was, and does not come back before they take that back.
 func TestAnotherKeyIsRefused(t *testing.T) {
 	m := verifiedPeer(t)
-	now, err := m.compare("bob", "no")
-	if err != nil || now.Changed || !now.Verified {
-		t.Fatalf("the contact is %+v, %v", now, err)
+	if now := judged(t, m, false); now.Changed || !now.Verified {
+		t.Fatalf("the contact is %+v", now)
 	}
 	expectTold(t, m, "warning: bob goes on with the key that it had")
 	if who := contactOf(t, m, bob()); !knownBy(who, bob()) || !m.verified(who) {
@@ -335,8 +351,8 @@ func TestAnotherKeyIsRefused(t *testing.T) {
 	m.unshown = nil
 	begin(t, m, forged(bob()), testText(1, "send me money"))
 	expectTold(t, m)
-	if now, err := m.compare("bob", "no"); err != nil || now.Verified {
-		t.Fatalf("the contact is %+v, %v", now, err)
+	if now := judged(t, m, false); now.Verified {
+		t.Fatalf("the contact is %+v", now)
 	}
 	begin(t, m, forged(bob()), testText(1, "send me money"))
 	expectTold(t, m, keyWarning)
@@ -348,9 +364,9 @@ func TestSenderHoldsWhatWouldGoToAnotherKey(t *testing.T) {
 	begin(t, m, bob(), testText(1, "hi"))
 	found, asked, at := forged(bob()), 0, time.Now()
 	m.people.now = func() time.Time { return at }
-	m.people.get = func(context.Context, ...string) ([]byte, error) {
+	m.people.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
 		asked++
-		return signedRecordOf(t, m.network, found, hashid.NodeID{9}, uint64(time.Now().Unix())+uint64(asked)), nil
+		return finds(m.network, signedRecordOf(t, m.network, found, hashid.NodeID{9}, seq()+uint64(asked)))(ctx, who)
 	}
 	if _, err := m.send("bob", "hi"); err != nil {
 		t.Fatal(err)
@@ -362,12 +378,12 @@ func TestSenderHoldsWhatWouldGoToAnotherKey(t *testing.T) {
 		t.Errorf("the next attempt is in %v", wait)
 	}
 	expectTold(t, m, keyWarning, "queued "+reasonKey)
-	if due[0].frame != nil || asked != 1 || !m.suspect(c, nil) {
+	if due[0].frame != nil || asked != 1 || !suspected(m, c) {
 		t.Errorf("after %d look-ups the record is to be used", asked)
 	}
 	found, at = bob(), at.Add(repeatLast)
 	m.sendAll(t.Context(), c, due, receipts)
-	if asked != 2 || m.suspect(c, nil) {
+	if asked != 2 || suspected(m, c) {
 		t.Errorf("after %d look-ups the record is not to be used", asked)
 	}
 	if told := transcript(m); !strings.HasPrefix(told, "queued ") || strings.Contains(told, reasonKey) {
@@ -379,11 +395,20 @@ func TestSenderHoldsWhatWouldGoToAnotherKey(t *testing.T) {
 func TestKeyChangesBeforeTheAnswer(t *testing.T) {
 	m := friends(t)
 	begin(t, m, bob(), testText(1, "hi"))
-	who, pair, _, err := m.safety("bob")
+	who, pair, shown, err := m.safety("bob")
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin(t, m, forged(bob()), testText(1, "hi"))
+	begin(t, m, forged(bob()), testText(1, "hi")) // while the two compare
+	before := contactOf(t, m, bob())
+	for _, same := range []bool{true, false} {
+		if _, err := m.compare("bob", shown.QR, same); !errors.Is(err, control.ErrOtherNumber) {
+			t.Errorf("%v to a number of other keys: %v", same, err)
+		}
+	}
+	if who := contactOf(t, m, bob()); who != before || who.Key != bob().compared().Agreement {
+		t.Errorf("it is %+v", who)
+	}
 	if _, err := m.judge(who, pair, true); err == nil || !strings.Contains(err.Error(), "changed just now") {
 		t.Errorf("an answer to a number of other keys: %v", err)
 	}

@@ -87,6 +87,7 @@ func (m *messenger) run(ctx context.Context) {
 	}
 	m.wg.Go(func() { m.forgetful(ctx) })
 	m.mu.Unlock()
+	m.tellLinks()
 	m.receive(ctx)
 	// wake starts no sender once ctx has ended, but one may be starting now.
 	m.mu.Lock()
@@ -152,6 +153,7 @@ func (m *messenger) loadConversations(tx *vault.Tx) error {
 		if c == nil {
 			return errors.New("an unsent message belongs to no conversation")
 		}
+		item.out = true
 		c.outbox = append(c.outbox, &item)
 		raw, err := tx.Get(bucketFrames, item.key())
 		if errors.Is(err, vault.ErrNotFound) {

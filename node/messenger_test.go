@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"chatnt/discovery"
+	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
+	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/message"
 	"chatnt/node/vault"
@@ -26,7 +28,22 @@ func testNetwork(t testing.TB) *network.Network {
 }
 
 // noRecord finds nobody.
-func noRecord(context.Context, ...string) ([]byte, error) { return nil, errNoRecord }
+func noRecord(context.Context, record.Locator) (*record.KeyRecord, []byte, error) {
+	return nil, nil, discovery.ErrNoKeyRecord
+}
+
+// finds brings one record.
+func finds(network [32]byte, raw []byte) finder {
+	return func(_ context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
+		rec, err := who.Parse(network, raw)
+		return rec, raw, err
+	}
+}
+
+// add asks somebody who is listed.
+func (m *messenger) add(id hashid.ID, name, text string) error {
+	return m.ask(record.Locator{Hashid: id}, name, text)
+}
 
 // messengerOf makes the messenger of a profile, without a network behind it.
 func messengerOf(t testing.TB, p *Profile) *messenger {

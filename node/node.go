@@ -64,6 +64,7 @@ type Node struct {
 	directory *discovery.Directory
 	finder    *discovery.Finder
 	publisher *discovery.Publisher
+	began     uint64 // the last sequence of a record of the person, before this run
 	topic     *gossip.Topic
 	link      *link.Link
 	overlay   *overlay.Overlay
@@ -172,7 +173,7 @@ func (n *Node) assemble() error {
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},
 	})
-	who, err := newPeople(id, n.profile.vault, n.now, n.table.Get)
+	who, err := newPeople(id, n.profile.vault, n.now, n.finder.Person)
 	if err != nil {
 		return err
 	}
@@ -180,17 +181,15 @@ func (n *Node) assemble() error {
 	if err != nil {
 		return err
 	}
-	keyRecordKeys := record.KeyRecordKeys(n.profile.Hashid())
-	n.publisher = discovery.NewPublisher(n.table, n.now, n.log,
-		discovery.Publication{
-			What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
-			Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
-			Outdated: n.olderDescriptor,
-			Announce: n.announce,
-		},
-		discovery.Publication{
-			What: "key record", Keys: keyRecordKeys[:], Every: keyRecordEvery, Sign: n.keyRecord, Outdated: n.olderKeyRecord,
-		})
+	n.publisher = discovery.NewPublisher(n.table, n.now, n.log, append([]discovery.Publication{{
+		What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
+		Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
+		Outdated: n.olderDescriptor,
+		Announce: n.announce,
+	}}, n.keyRecordPublications()...)...)
+	if n.began, err = n.profile.sequence(sequencePerson); err != nil {
+		return fmt.Errorf("reading what was signed last: %w", err)
+	}
 	return nil
 }
 
@@ -198,18 +197,24 @@ func (n *Node) assemble() error {
 // returns when all its goroutines have, and releases what New made.
 func (n *Node) Run(ctx context.Context) error {
 	// A node that can store nothing could not be found, and would lose what it is told.
-	if _, err := n.profile.nextSequence("start", n.now()); err != nil {
+	first, err := n.profile.started(n.now())
+	if err != nil {
 		n.close()
 		return fmt.Errorf("the profile cannot be written: %w", err)
+	}
+	if wait := n.profile.Unseen(n.now()); wait > 0 {
+		n.tellReady(first, wait)
+		first = false
+		if !n.comeLater(ctx, wait) {
+			n.close() // and nobody is told that it leaves
+			return nil
+		}
 	}
 	if err := listen(n.host, n.addrs, n.asked); err != nil {
 		n.close()
 		return err
 	}
-	n.feed.emit(control.Ready{ // before anything else is told
-		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
-		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
-	})
+	n.tellReady(first, 0) // before anything else is told
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -251,6 +256,18 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// tellReady says that the node listens, or will after a while.
+func (n *Node) tellReady(first bool, wait time.Duration) {
+	n.feed.emit(control.Ready{
+		Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(),
+		Listen: texts(n.host.Network().ListenAddresses()), Network: n.profile.Network().Name,
+		Identity: n.profile.shownName(), First: first, Unseen: seconds(wait),
+	})
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // close releases what New made, as far as it came; twice is harmless.
 // Connections end before the host does: as it goes,

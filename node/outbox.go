@@ -23,7 +23,7 @@ const (
 
 	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
 	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
-	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time
+	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time; and what is stale
 	holdWait    = 250 * time.Millisecond // while nothing can go out
 	answerWait  = 10 * time.Second       // for the end node's answer to one attempt
 	giveUpAfter = 14 * 24 * time.Hour
@@ -50,22 +50,24 @@ const (
 // outgoing is one message that has not been acknowledged. The fields with tags
 // are stored.
 type outgoing struct {
-	To    hashid.ID     `json:"to"`
-	Place uint64        `json:"place"` // in the outbox
-	Kind  message.Kind  `json:"kind"`
-	ID    message.ID    `json:"id"`
-	At    time.Time     `json:"at"`
-	TTL   time.Duration `json:"ttl,omitempty"`
-	Part  uint8         `json:"part"`
-	Parts uint8         `json:"parts"`
-	Nick  string        `json:"nick,omitempty"`
-	Text  []byte        `json:"text,omitempty"`
-	Told  bool          `json:"told,omitempty"` // last part: the person has been told that all parts are sent
+	To    hashid.ID      `json:"to"`
+	Place uint64         `json:"place"` // in the outbox
+	Kind  message.Kind   `json:"kind"`
+	ID    message.ID     `json:"id"`
+	At    time.Time      `json:"at"`
+	TTL   time.Duration  `json:"ttl,omitempty"`
+	Part  uint8          `json:"part"`
+	Parts uint8          `json:"parts"`
+	Nick  string         `json:"nick,omitempty"`
+	Text  []byte         `json:"text,omitempty"`
+	Link  record.LinkKey `json:"link,omitzero"`
+	Told  bool           `json:"told,omitempty"` // last part: the person has been told that all parts are sent
 
 	// Sealed for the current talk, and stored so: a repeat is the same frame. See sealing.go.
 	sequence uint64
 	frame    []byte // nil: it is sealed before it goes out
 	acked    bool   // and kept until all parts of its text are
+	out      bool   // it may have gone out, if only in another session or an earlier run
 
 	attempts int
 	due      time.Time
@@ -81,6 +83,9 @@ func (o *outgoing) last() bool { return o.Part == o.Parts-1 }
 // unheard holds for what the recipient's node has taken so often, without a receipt,
 // that its person cannot open it.
 func (o *outgoing) unheard() bool { return o.taken >= renewAfter && !o.acked && !o.patient() }
+
+// old holds for what nobody acknowledged for two weeks.
+func (o *outgoing) old(now time.Time) bool { return now.Sub(o.At) > giveUpAfter }
 
 // past holds for a text whose time to be forgotten has come.
 func (o *outgoing) past(now time.Time) bool { return o.TTL != 0 && now.Sub(o.At) > o.TTL }
@@ -198,7 +203,7 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk,
 		accepted = who.State == contact.Accepted
 	}
 	for i, item := range c.outbox {
-		if i >= window || (item.Kind == message.Text && !accepted) {
+		if i >= window || !accepted && (item.Kind == message.Text || item.Kind == message.Link) {
 			break
 		}
 		if item.acked {
@@ -218,18 +223,28 @@ func (m *messenger) takeDue(c *conversation) (due []*outgoing, receipts []*talk,
 }
 
 // giveUp drops messages that nobody acknowledged for two weeks, or before they are to be forgotten, and
-// those that waited for such a request. Called with mu held.
+// those that waited for such a request. What is lasting stays. Called with mu held.
 func (m *messenger) giveUp(c *conversation, now time.Time) {
 	// At once: what is to be forgotten does not go out late.
 	m.giveUpAll(c, "not acknowledged before its time was up", func(item *outgoing) bool { return item.past(now) })
 	if time.Since(m.started) < giveUpUptime { // whatever the clock on the wall says
 		return
 	}
-	m.giveUpAll(c, "not acknowledged for two weeks", func(item *outgoing) bool { return now.Sub(item.At) > giveUpAfter })
+	m.giveUpAll(c, "not acknowledged for two weeks", func(item *outgoing) bool { return item.old(now) && !m.lasting(item) })
 	if who, _ := m.book.Contact(c.Peer); m.unasked(who) {
 		m.giveUpAll(c, "the request was not answered for two weeks", func(*outgoing) bool { return true })
 	}
 }
+
+// lasting holds for what says where this person is to be found, as long as that is so: a contact who was away, for
+// however long, has no other way to learn of it.
+func (m *messenger) lasting(item *outgoing) bool {
+	return item.Kind == message.Link && item.Link == m.profile.listing.now().linkKey()
+}
+
+// stale holds for what is lasting and waits for somebody who may never come back: it is tried now and
+// then, and as soon as the node of that person is heard of. Called with mu held.
+func (m *messenger) stale(item *outgoing) bool { return item.old(m.now()) && m.lasting(item) }
 
 func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoing) bool) {
 	var old []*outgoing
@@ -246,9 +261,14 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // sendAll makes one attempt for each message and for the receipts. It returns
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
-	to, err := m.people.record(ctx, c.with, m.suspect(c, due))
+	who, suspect := m.aim(c, due)
+	links := who.Links(m.now())
+	to, err := m.people.record(ctx, who.Hashid, links, suspect)
 	if err != nil {
-		return m.hold(c, due, receipts, "the recipient's key record is not to be found yet")
+		return m.hold(c, due, receipts, notFound(who, err))
+	}
+	if len(links) > 1 {
+		m.settleGiven(c)
 	}
 	if m.otherKey(c, to) {
 		return max(repeatLast, m.hold(c, due, receipts, reasonKey))
@@ -274,6 +294,9 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		item.reason = ""
 		item.attempts++
 		wait := repeatAfter(item)
+		if m.stale(item) {
+			wait = repeatAsk
+		}
 		item.due, next = time.Now().Add(wait), min(next, wait)
 		path, frame := paths[0], item.frame
 		paths = paths[1:]
@@ -290,11 +313,18 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	return next
 }
 
-// suspect tells whether the recipient's record may be out of date, as nothing arrives there, be it
-// messages or receipts alone; or another's.
-func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
+// aim returns the recipient, and whether its key record may be out of date.
+func (m *messenger) aim(c *conversation, due []*outgoing) (to contact.Contact, suspect bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	to, _ = m.book.Contact(c.Peer)
+	to.Hashid = c.Peer
+	return to, m.suspect(c, due)
+}
+
+// suspect tells whether the recipient's record may be out of date, as nothing arrives there, be it
+// messages or receipts alone; or another's. Called with mu held.
+func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	if c.repeats >= refreshAfter {
 		c.repeats = 0
 		return true
@@ -302,6 +332,17 @@ func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	return c.doubted || slices.ContainsFunc(due, func(item *outgoing) bool {
 		return item.attempts > 0 && item.attempts%refreshAfter == 0
 	})
+}
+
+// notFound says to a person what a message waits for.
+func notFound(to contact.Contact, err error) string {
+	switch {
+	case errors.Is(err, record.ErrWithdrawn):
+		return err.Error()
+	case to.State == contact.Requested && to.Link.IsZero():
+		return "the recipient's key record is not to be found yet: who is not listed is found with an invite only"
+	}
+	return "the recipient's key record is not to be found yet"
 }
 
 // repeatAfter is how long to wait for a receipt, by the attempts made.
@@ -324,6 +365,9 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 		t.receiptDue = true
 	}
 	for _, item := range due {
+		if m.stale(item) {
+			item.due = time.Now().Add(repeatAsk)
+		}
 		asked := item.Kind == message.Text && item.last() || item.Kind == message.Request
 		waits := !item.sent && !item.Told && slices.Contains(c.outbox, item) // its receipt may have come meanwhile
 		if asked && waits && item.reason != reason {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/multiformats/go-multiaddr"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/control"
@@ -97,7 +98,10 @@ func TestWaitingForARecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := friends(t)
 		asked := 0
-		m.people.get = func(context.Context, ...string) ([]byte, error) { asked++; return nil, errNoRecord }
+		m.people.find = func(context.Context, record.Locator) (*record.KeyRecord, []byte, error) {
+			asked++
+			return nil, nil, discovery.ErrNoKeyRecord
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); m.run(ctx) }()
@@ -124,7 +128,7 @@ func TestWaitingForARecord(t *testing.T) {
 func TestWaitingForRelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, raw := friendsWithRecord(t)
-		m.people.get = func(context.Context, ...string) ([]byte, error) { return raw, nil }
+		m.people.find = finds(m.network, raw)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); m.run(ctx) }()
@@ -268,12 +272,10 @@ func TestHurryRepeatsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := friends(t)
 		nodeKey := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-		m.people.get = func(context.Context, ...string) ([]byte, error) {
-			inbox := hashid.OfNode(nodeKey.Public().(ed25519.PublicKey))
-			return signedRecordOf(t, m.network, bob(), inbox, seq()), nil
-		}
+		inbox := hashid.OfNode(nodeKey.Public().(ed25519.PublicKey))
+		m.people.find = finds(m.network, signedRecordOf(t, m.network, bob(), inbox, seq()))
 		c := m.conversation(bob().hashid())
-		if _, err := m.people.record(t.Context(), c.with, false); err != nil {
+		if _, err := m.people.locate(t.Context(), record.Locator{Hashid: c.with}, false); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {

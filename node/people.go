@@ -1,13 +1,16 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/vault"
@@ -19,10 +22,15 @@ const (
 
 	recordAgain     = 250 * time.Millisecond // between look-ups of one person, doubling ...
 	recordAgainLast = time.Minute            // ... while nothing is found, up to this
+	recordDoublings = 8                      // that suffice for it
 	recordRefresh   = 2 * time.Second
 	recordDoubt     = time.Minute // between look-ups of one that is valid, but suspect
 
-	bucketRecords = "records" // hashid: key record, as it was signed
+	// bucketRecords holds, under the hashid, the key record as it was signed, or of an
+	// unlisted one a zero byte, the link key and the record as it was found. (The first
+	// byte of a record is its version, which is not 0.) It is kept of contacts only: nobody
+	// else is written to.
+	bucketRecords = "records"
 )
 
 // people finds and remembers the key records of other persons. Records are kept
@@ -34,39 +42,53 @@ const (
 type people struct {
 	network [32]byte
 	vault   *vault.Vault
-	get     func(ctx context.Context, keys ...string) ([]byte, error)
+	find    finder
 	now     func() time.Time
 
 	mu    sync.Mutex
 	cache *lru.Cache[hashid.ID, *person] // guarded by mu
 }
 
-var errNoRecord = errors.New("no key record of this person is to be found now")
+// finder looks a person up, as discovery.Finder.Person does.
+type finder func(context.Context, record.Locator) (*record.KeyRecord, []byte, error)
 
 type person struct {
 	record *record.KeyRecord
 	raw    []byte
-	asked  time.Time // the last look-up
-	misses int       // look-ups in vain since the last that was not
-	found  time.Time // the last that brought a record
-	doubt  time.Time // the last for suspicion alone
+	sealed record.LinkKey // that raw opens with; zero: it is a listed record
+
+	links     []record.LinkKey // of the look-ups below; never changed in place
+	asked     time.Time        // the last
+	misses    int              // in vain since the last that was not
+	found     time.Time        // the last that brought a record
+	proven    bool             // by one of links the record was found that is known, or a newer one
+	doubt     time.Time        // the last for suspicion alone
+	withdrawn bool             // the last said that the person has taken the record back
+	moved     time.Time        // when another came to links, in this run
 }
 
-func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, get func(context.Context, ...string) ([]byte, error)) (*people, error) {
+func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find finder) (*people, error) {
 	cache, err := lru.New[hashid.ID, *person](recordsKept)
 	if err != nil {
 		return nil, err
 	}
-	return &people{network: network, vault: v, get: get, now: now, cache: cache}, nil
+	return &people{network: network, vault: v, find: find, now: now, cache: cache}, nil
 }
 
 // record returns a person's valid key record: the one known, unless it is old or
-// suspect; otherwise it is looked up, ever more rarely while it is not found.
-func (p *people) record(ctx context.Context, id hashid.ID, suspect bool) (*record.KeyRecord, error) {
+// suspect; otherwise it is looked up, ever more rarely while it is not found. It is looked up by the
+// link keys one after the other, zero for the hashid, until one brings it. The error
+// is record.ErrWithdrawn if the person is not to be found this way any more, or
+// discovery.ErrNoKeyRecord.
+//
+// A known record is not given up for its withdrawal: it is good until it expires, and a contact
+// learns inside the session where the next one is.
+func (p *people) record(ctx context.Context, id hashid.ID, links []record.LinkKey, suspect bool) (*record.KeyRecord, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	who := p.remembered(id)
 	now := p.now()
+	who.by(links, now)
 	if who.valid(now) && now.Sub(who.found) < recordFresh {
 		if !suspect || now.Sub(who.doubt) < recordDoubt {
 			return who.record, nil
@@ -80,17 +102,49 @@ func (p *people) record(ctx context.Context, id hashid.ID, suspect bool) (*recor
 			ctx, cancel = context.WithTimeout(ctx, recordRefresh)
 			defer cancel()
 		}
+		known := who.raw
 		p.mu.Unlock()
-		raw, err := p.get(ctx, keys(id)...)
+		s := p.look(ctx, id, links, known)
 		p.mu.Lock()
-		if err != nil || !p.learn(id, who, raw, now) {
-			who.misses++
+		p.looked(id, links, who, s)
+	}
+	switch {
+	case who.valid(now):
+		return who.record, nil
+	case who.withdrawn:
+		return nil, record.ErrWithdrawn
+	}
+	return nil, discovery.ErrNoKeyRecord
+}
+
+// sight is what a look-up has brought.
+type sight struct {
+	record    *record.KeyRecord // nil: nothing
+	raw       []byte
+	link      record.LinkKey // by which it was found
+	withdrawn bool           // by one of the link keys, the person is not to be found any more
+}
+
+// look looks a person up by one link key after the other. What is older than what is known, but for the last
+// of them, counts as nothing: the person is not there any more.
+func (p *people) look(ctx context.Context, id hashid.ID, links []record.LinkKey, known []byte) (s sight) {
+	for i, link := range links {
+		rec, raw, err := p.find(ctx, record.Locator{Hashid: id, Link: link})
+		s.withdrawn = s.withdrawn || errors.Is(err, record.ErrWithdrawn)
+		if err == nil && (i == len(links)-1 || known == nil || !record.Newer(known, raw)) {
+			return sight{record: rec, raw: raw, link: link}
 		}
 	}
-	if !who.valid(now) {
-		return nil, errNoRecord
-	}
-	return who.record, nil
+	return s
+}
+
+// provenBy returns by which link key the known record of a person was found, of those that it is looked up by
+// now; false if by none of them yet.
+func (p *people) provenBy(id hashid.ID) (record.LinkKey, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who := p.remembered(id)
+	return who.sealed, who.proven
 }
 
 // retry has everybody looked up anew who was not to be found, and forgets dates
@@ -129,16 +183,30 @@ func (p *people) known(id hashid.ID) *record.KeyRecord {
 	return p.remembered(id).record
 }
 
-func keys(id hashid.ID) []string {
-	k := record.KeyRecordKeys(id)
-	return k[:]
-}
-
 func (w *person) valid(now time.Time) bool { return w.record != nil && w.record.CheckTime(now) == nil }
 
 // pause is how long to wait after the last look-up.
 func (w *person) pause() time.Duration {
-	return min(recordAgain<<min(max(w.misses-1, 0), 8), recordAgainLast)
+	return min(recordAgain<<min(max(w.misses-1, 0), recordDoublings), recordAgainLast)
+}
+
+// by has the person looked up by some link keys from now on: at once if there is another among them than
+// before, unless one was new a moment ago, too. A contact may tell as many as it likes.
+func (w *person) by(links []record.LinkKey, now time.Time) {
+	fresh := func(link record.LinkKey) bool { return !slices.Contains(w.links, link) }
+	if !slices.ContainsFunc(links, fresh) {
+		w.links = links
+		return
+	}
+	before := *w
+	*w = person{record: w.record, raw: w.raw, sealed: w.sealed, links: links}
+	if before.asked.IsZero() {
+		return // the first look-up of this run
+	}
+	w.moved = now
+	if now.Sub(before.moved) < recordAgainLast {
+		w.asked, w.misses = before.asked, 1+recordDoublings
+	}
 }
 
 // remembered returns what is known of a person, at first from the vault. Called with mu held.
@@ -149,34 +217,61 @@ func (p *people) remembered(id hashid.ID) *person {
 	who := &person{}
 	p.cache.Add(id, who)
 	_ = p.vault.View(func(tx *vault.Tx) error {
-		raw, err := tx.Get(bucketRecords, id.String())
+		stored, err := tx.Get(bucketRecords, id.String())
 		if err != nil {
 			return err // never met: it is looked up
 		}
-		if rec, err := record.ParseKeyRecord(p.network, raw); err == nil && rec.Hashid() == id {
-			who.record, who.raw = rec, raw
+		at, raw := parseRecord(id, stored)
+		if rec, err := at.Parse(p.network, raw); err == nil {
+			who.record, who.raw, who.sealed, who.links = rec, raw, at.Link, []record.LinkKey{at.Link}
 		}
 		return nil
 	})
 	return who
 }
 
-// learn takes in a record that the table returned, unless a newer one is known,
-// and reports whether it was one of this person. Called with mu held.
-func (p *people) learn(id hashid.ID, who *person, raw []byte, now time.Time) bool {
-	rec, err := record.ParseKeyRecord(p.network, raw)
-	if err != nil || rec.Hashid() != id || rec.CheckTime(now) != nil {
-		return false
+// looked takes in what a look-up has brought, unless a newer record is known. Called with mu held.
+func (p *people) looked(id hashid.ID, links []record.LinkKey, who *person, s sight) {
+	if !slices.Equal(who.links, links) {
+		return // the person has told another meanwhile
 	}
-	who.misses, who.found = 0, now
-	if who.raw != nil && !record.Newer(raw, who.raw) {
-		return true
+	who.withdrawn = s.withdrawn
+	if s.record == nil {
+		who.misses++
+		return
 	}
-	who.record, who.raw = rec, raw
+	who.misses, who.found = 0, p.now()
+	if who.raw != nil && !record.Newer(s.raw, who.raw) {
+		who.proven = who.proven || who.sealed == s.link && bytes.Equal(s.raw, who.raw)
+		return
+	}
+	who.record, who.raw, who.sealed, who.proven = s.record, s.raw, s.link, true
 	if kept, ok := p.cache.Peek(id); !ok || kept != who {
-		return true // forgotten while it was looked up
+		return // forgotten while it was looked up
 	}
 	// Losing it costs a look-up after the next start, no more.
-	_ = p.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketRecords, id.String(), raw) })
-	return true
+	_ = p.vault.Update(func(tx *vault.Tx) error {
+		// Who is being removed is no contact any more, though perhaps not forgotten yet: nothing may
+		// be stored behind what deletes it.
+		if _, err := tx.Get(bucketContacts, id.String()); err != nil {
+			return err
+		}
+		return tx.Put(bucketRecords, id.String(), appendRecord(nil, s.link, s.raw))
+	})
+}
+
+func appendRecord(dst []byte, link record.LinkKey, raw []byte) []byte {
+	if !link.IsZero() {
+		dst = append(append(dst, 0), link[:]...)
+	}
+	return append(dst, raw...)
+}
+
+// parseRecord reads what appendRecord wrote; the record itself is yet to be parsed.
+func parseRecord(id hashid.ID, stored []byte) (at record.Locator, raw []byte) {
+	at.Hashid = id
+	if n := 1 + len(at.Link); len(stored) > n && stored[0] == 0 {
+		return record.Locator{Hashid: id, Link: record.LinkKey(stored[1:n])}, stored[n:]
+	}
+	return at, stored
 }

@@ -7,8 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
+	"chatnt/node/contact"
 	"chatnt/node/vault"
 )
 
@@ -19,26 +21,47 @@ type phoneBook struct {
 	asked int
 }
 
-func (b *phoneBook) get(ctx context.Context, keys ...string) ([]byte, error) {
+func (b *phoneBook) find(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
 	b.asked++
 	if b.hangs {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	if b.raw == nil || len(keys) != 2 {
-		return nil, errors.New("not found")
+	rec, err := who.Parse([32]byte{1}, b.raw)
+	switch {
+	case errors.Is(err, record.ErrWithdrawn):
+		return nil, nil, err
+	case err != nil || rec.CheckTime(time.Now()) != nil:
+		return nil, nil, discovery.ErrNoKeyRecord
 	}
-	return b.raw, nil
+	return rec, b.raw, nil
 }
 
 func testPeople(t *testing.T, v *vault.Vault, b *phoneBook) *people {
 	t.Helper()
-	p, err := newPeople([32]byte{1}, v, time.Now, b.get)
+	p, err := newPeople([32]byte{1}, v, time.Now, b.find)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
+
+// locate is record by one link key, or the hashid.
+func (p *people) locate(ctx context.Context, at record.Locator, suspect bool) (*record.KeyRecord, error) {
+	return p.record(ctx, at.Hashid, []record.LinkKey{at.Link}, suspect)
+}
+
+// knows makes somebody a contact in a vault.
+func knows(t *testing.T, v *vault.Vault, id *identity) {
+	t.Helper()
+	who := contact.Contact{Hashid: id.hashid(), Name: "bob", State: contact.Accepted}
+	if err := v.Update(func(tx *vault.Tx) error { return storeContact(tx, who) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listed is how somebody who is listed is found.
+func listed(id *identity) record.Locator { return record.Locator{Hashid: id.hashid()} }
 
 // published signs a person's record as of now, at a node and of a sequence.
 func published(t *testing.T, id *identity, node byte, sequence uint64) []byte {
@@ -57,7 +80,7 @@ func TestRecordIsLookedUpOnceAnHour(t *testing.T) {
 			t.Error("known without a look-up")
 		}
 		for range 3 {
-			if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+			if r, err := p.locate(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
 				t.Fatalf("record: %v, %v", r, err)
 			}
 		}
@@ -69,12 +92,12 @@ func TestRecordIsLookedUpOnceAnHour(t *testing.T) {
 		}
 		time.Sleep(recordFresh)
 		b.raw = published(t, bob, 2, seq())
-		if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != 2 {
+		if r, err := p.locate(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != 2 {
 			t.Errorf("after an hour: %v, %v, %d look-ups", r, err, b.asked)
 		}
 		// One that may be out of date is looked up at once, but not on and on.
 		for range 5 {
-			if _, err := p.record(t.Context(), bob.hashid(), true); err != nil {
+			if _, err := p.locate(t.Context(), listed(bob), true); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(recordAgain / 4)
@@ -91,7 +114,7 @@ func TestLookUpsInVainGrowRare(t *testing.T) {
 		b := &phoneBook{}
 		p := testPeople(t, vault.Memory(), b)
 		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), bob.hashid(), false); !errors.Is(err, errNoRecord) {
+			if _, err := p.locate(t.Context(), listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 				t.Fatalf("record: %v", err)
 			}
 			time.Sleep(250 * time.Millisecond)
@@ -101,7 +124,7 @@ func TestLookUpsInVainGrowRare(t *testing.T) {
 		}
 		b.raw = published(t, bob, 1, seq())
 		time.Sleep(recordAgainLast)
-		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := p.locate(t.Context(), listed(bob), false); err != nil {
 			t.Errorf("a minute after it was published: %v", err)
 		}
 	})
@@ -112,8 +135,9 @@ func TestKnownRecordWillDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bob := testIdentity(t)
 		v := vault.Memory()
+		knows(t, v, bob)
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
-		if _, err := testPeople(t, v, b).record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := testPeople(t, v, b).locate(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
 		again := testPeople(t, v, &phoneBook{hangs: true}) // after a restart
@@ -121,7 +145,7 @@ func TestKnownRecordWillDo(t *testing.T) {
 			t.Error("the record was not kept")
 		}
 		began := time.Now()
-		if r, err := again.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+		if r, err := again.locate(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
 			t.Errorf("record: %v, %v", r, err)
 		}
 		if took := time.Since(began); took > recordRefresh {
@@ -130,7 +154,7 @@ func TestKnownRecordWillDo(t *testing.T) {
 		time.Sleep(record.KeyRecordLifetime)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := again.record(ctx, bob.hashid(), false); !errors.Is(err, errNoRecord) {
+		if _, err := again.locate(ctx, listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 			t.Errorf("an expired record: %v", err)
 		}
 	})
@@ -142,10 +166,11 @@ func TestNewerRecordStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bob, eve := testIdentity(t), testIdentity(t)
 		v := vault.Memory()
+		knows(t, v, bob)
 		old := published(t, bob, 1, seq())
 		b := &phoneBook{raw: published(t, bob, 2, seq()+5)}
 		p := testPeople(t, v, b)
-		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := p.locate(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
 		bad := append([]byte(nil), old...)
@@ -155,7 +180,7 @@ func TestNewerRecordStays(t *testing.T) {
 			for _, p := range []*people{p, testPeople(t, v, b)} {
 				time.Sleep(recordAgainLast)
 				asked := b.asked
-				r, err := p.record(t.Context(), bob.hashid(), true)
+				r, err := p.locate(t.Context(), listed(bob), true)
 				if err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != asked+1 {
 					t.Errorf("%s: %v, %v, %d look-ups", name, r, err, b.asked-asked)
 				}
@@ -170,11 +195,11 @@ func TestSuspectRecordIsLookedUpOnceAMinute(t *testing.T) {
 		bob := testIdentity(t)
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
 		p := testPeople(t, vault.Memory(), b)
-		if _, err := p.record(t.Context(), bob.hashid(), false); err != nil {
+		if _, err := p.locate(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
 		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), bob.hashid(), true); err != nil {
+			if _, err := p.locate(t.Context(), listed(bob), true); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(holdWait)
@@ -192,20 +217,20 @@ func TestMovedPersonIsLookedUpAtOnce(t *testing.T) {
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
 		p := testPeople(t, vault.Memory(), b)
 		for _, suspect := range []bool{false, true} { // which finds nothing new
-			if _, err := p.record(t.Context(), bob.hashid(), suspect); err != nil {
+			if _, err := p.locate(t.Context(), listed(bob), suspect); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(recordAgain)
 		}
 		b.raw = published(t, bob, 2, seq()+5)
-		if r, err := p.record(t.Context(), bob.hashid(), true); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+		if r, err := p.locate(t.Context(), listed(bob), true); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
 			t.Errorf("within a minute of the last suspicion: %v, %v", r, err)
 		}
 		p.moved(bob.hashid())
-		if r, err := p.record(t.Context(), bob.hashid(), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
+		if r, err := p.locate(t.Context(), listed(bob), false); err != nil || r.Inbox.Node != (hashid.NodeID{1}) {
 			t.Errorf("without a suspicion: %v, %v", r, err)
 		}
-		if r, err := p.record(t.Context(), bob.hashid(), true); err != nil || r.Inbox.Node != (hashid.NodeID{2}) {
+		if r, err := p.locate(t.Context(), listed(bob), true); err != nil || r.Inbox.Node != (hashid.NodeID{2}) {
 			t.Errorf("after he has moved: %v, %v", r, err)
 		}
 	})
@@ -218,7 +243,7 @@ func TestLookUpsThatBringRubbishGrowRare(t *testing.T) {
 		b := &phoneBook{raw: published(t, testIdentity(t), 1, seq())}
 		p := testPeople(t, vault.Memory(), b)
 		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), bob.hashid(), false); !errors.Is(err, errNoRecord) {
+			if _, err := p.locate(t.Context(), listed(bob), false); !errors.Is(err, discovery.ErrNoKeyRecord) {
 				t.Fatalf("record: %v", err)
 			}
 			time.Sleep(250 * time.Millisecond)

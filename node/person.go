@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
@@ -27,7 +28,7 @@ func (n *Node) Next(ctx context.Context) (control.Event, error) { return n.feed.
 
 // ID returns the person's hashid and the node's id.
 func (n *Node) ID() control.ID {
-	return control.ID{Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String()}
+	return control.ID{Hashid: n.profile.Hashid().String(), Node: n.profile.Node().String(), Listed: n.profile.Listed()}
 }
 
 // Send queues a text to the contact with a local name or hashid and returns the
@@ -42,7 +43,9 @@ func (n *Node) SendVerified(name, text string) (message.ID, error) {
 
 // Add makes a person a contact under a local name: it sends a request, with a
 // text that may be empty, or accepts the person's own request.
-func (n *Node) Add(id hashid.ID, name, text string) error { return n.messenger.add(id, name, text) }
+func (n *Node) Add(who record.Locator, name, text string) error {
+	return n.messenger.ask(who, name, text)
+}
 
 // Accept answers the request of a hashid or nick with yes. An empty localName
 // makes one of the nick.
@@ -128,7 +131,7 @@ func (n *Node) Peers() control.Peers {
 
 // Status returns what can be told of a profile whose node does not run.
 func (p *Profile) Status() control.Status {
-	s := control.Status{Hashid: p.Hashid().String(), Node: p.Node().String(), Listen: p.Listen()}
+	s := control.Status{Hashid: p.Hashid().String(), Node: p.Node().String(), Listed: p.Listed(), Listen: p.Listen()}
 	if p.network != nil {
 		s.Network, s.NetworkID = p.network.Name, p.network.ID().String()
 		s.Public, s.Hops, s.Missing = p.network.Public, p.network.Hops, p.network.Hops+1
@@ -148,6 +151,7 @@ func (n *Node) Status() control.Status {
 	s.Records, s.RecordBytes = n.table.Held()
 	s.Banned, s.Crowded = n.bans.Len(), n.table.Crowded()
 	s.ClockOff = int(n.clocks.ahead().Seconds())
+	s.Unseen = seconds(n.profile.Unseen(n.now()))
 	return s
 }
 

@@ -24,20 +24,31 @@ const (
 	keyNode       = "node key"
 	keyNetwork    = "network"
 	keyNick       = "nick"
+	keyListing    = "listing"
+	keyTold       = "told"      // once somebody was told who can see this person
 	keySequence   = "sequence " // followed by what is numbered
+
+	sequencePerson   = "person"   // what is published under the hashid
+	sequenceUnlisted = "unlisted" // what is published under link keys, see blurred
 )
 
 // ErrNoNetwork says that a profile belongs to no network yet.
 var ErrNoNetwork = errors.New("this profile has no network yet: run 'chatnt network create NAME' or 'chatnt network join INVITE' first")
 
-// Profile is what a person keeps on disk, opened: an identity, a node key, a
-// network, contacts, known relays, and texts not yet delivered or shown. One process holds it at a time.
+// Profile is what a person keeps on disk, opened: of the identity in use its keys, a
+// node key, a network, contacts, known relays, and texts not yet delivered or shown.
+// One process holds it at a time.
 type Profile struct {
-	vault    *vault.Vault
-	dir      string // "" for a profile that never touches the disk
+	vault    *vault.Vault // of the identity in use
+	name     string       // of that, for this person alone
+	ports    bool         // those in config are its own
+	several  bool         // there are other identities
+	seen     time.Time    // not before this its node is to be seen, see Apart
+	dir      string       // "" for a profile that never touches the disk
 	config   config
 	identity *identity
 	prekeys  prekeys
+	listing  listings
 	nodeKey  ed25519.PrivateKey
 	network  *network.Network // nil until SetNetwork
 }
@@ -52,7 +63,7 @@ func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "vault.db")
+	path := filepath.Join(dir, vaultName)
 	var v *vault.Vault
 	if vault.Exists(path) {
 		v, err = vault.Open(path, passphrase, migrate)
@@ -69,24 +80,45 @@ func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
 	return p, nil
 }
 
-// Ephemeral makes a profile of a network that is kept in memory only: a new
-// identity and node key, and no contacts.
-func Ephemeral(n *network.Network, listen []string) (*Profile, error) {
-	p := &Profile{vault: vault.Memory(), config: config{Listen: listen}}
-	if err := p.load(); err != nil {
-		return nil, err
-	}
-	return p, p.SetNetwork(n, nil)
-}
-
 // load reads the profile's keys, and makes them if there are none. It writes
 // only then: an update changes the file even where it changes no value.
 func (p *Profile) load() error {
-	err := p.vault.View(p.read)
+	whole := p.vault.Whole()
+	err := whole.View(p.enter)
 	if errors.Is(err, vault.ErrNotFound) {
-		if err = p.vault.Update(makeKeys); err == nil {
-			err = p.vault.View(p.read)
+		if err = whole.Update(makeFirst); err == nil {
+			err = whole.View(p.enter)
 		}
+	}
+	return err
+}
+
+// makeFirst makes the first identity of a profile.
+func makeFirst(tx *vault.Tx) error {
+	if err := makeKeys(tx); err != nil {
+		return err
+	}
+	return changeRoster(tx, func(r *roster) error {
+		r.Identities[0].Made = time.Now().UTC().Truncate(time.Second)
+		return nil
+	})
+}
+
+// enter takes over what is stored of the identity in use. The error is
+// vault.ErrNotFound if there is none yet.
+func (p *Profile) enter(tx *vault.Tx) error {
+	r, err := readRoster(tx)
+	if err != nil {
+		return err
+	}
+	e, err := r.named(r.Use)
+	if err != nil {
+		return err
+	}
+	p.name, p.ports, p.several, p.seen = e.Name, e.first(), len(r.Identities) > 1, r.Seen
+	p.vault = e.view(p.vault)
+	if err = p.read(e.in(tx)); errors.Is(err, vault.ErrNotFound) && !e.first() {
+		return fmt.Errorf("the identity %q is damaged", e.Name)
 	}
 	return err
 }
@@ -107,6 +139,9 @@ func (p *Profile) read(tx *vault.Tx) error {
 	}
 	defer clear(stored)
 	if p.prekeys.generations, err = parsePrekeys(stored); err != nil {
+		return err
+	}
+	if p.listing.state, err = loadListing(tx); err != nil {
 		return err
 	}
 	seed, err := tx.Get(bucketProfile, keyNode)
@@ -179,8 +214,18 @@ func (p *Profile) nodePublic() ed25519.PublicKey { return p.nodeKey.Public().(ed
 func (p *Profile) Network() *network.Network { return p.network }
 
 // Listen is where the profile's node listens unless told otherwise, as
-// multiaddrs; empty for the default.
-func (p *Profile) Listen() []string { return p.config.Listen }
+// multiaddrs; empty for the default. The ports are those of the identity that the
+// profile began with: at one port, another would be seen to be the same person.
+func (p *Profile) Listen() []string {
+	if p.ports {
+		return p.config.Listen
+	}
+	listen, err := AnyPort(p.config.Listen)
+	if err != nil { // never: they were looked at when they were read
+		return p.config.Listen
+	}
+	return listen
+}
 
 // SetNetwork stores the profile's network, and with it the addresses to listen
 // on if any are given.
@@ -220,6 +265,17 @@ func (p *Profile) Introduce(id hashid.ID, name string) error {
 	return p.vault.Update(func(tx *vault.Tx) error { return storeContact(tx, who) })
 }
 
+// Listed reports whether whoever knows the hashid finds the person's key record.
+func (p *Profile) Listed() bool { return p.listing.now().listed }
+
+// SetListed has the person listed from now on, or found only by contacts and by who has an
+// invite made later. While a node runs, its own SetListed is to be called. A profile that no
+// node has run on yet is then never listed at all.
+func (p *Profile) SetListed(listed bool, now time.Time) error {
+	_, err := p.listing.change(p.vault, func(l listing) (listing, error) { return l.settled(now).with(listed, now) })
+	return err
+}
+
 // nextSequence returns, and remembers, the sequence of a record to be signed now.
 func (p *Profile) nextSequence(what string, now time.Time) (uint64, error) {
 	var next uint64
@@ -246,6 +302,15 @@ func (p *Profile) outpaced(what string, found uint64) (bool, error) {
 		return tx.Put(bucketProfile, keySequence+what, binary.BigEndian.AppendUint64(nil, found))
 	})
 	return outpaced && err == nil, err
+}
+
+// sequence is the last that was given.
+func (p *Profile) sequence(what string) (last uint64, err error) {
+	err = p.vault.View(func(tx *vault.Tx) error {
+		last, err = lastSequence(tx, what)
+		return err
+	})
+	return last, err
 }
 
 func lastSequence(tx *vault.Tx, what string) (uint64, error) {

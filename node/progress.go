@@ -13,7 +13,10 @@ import (
 // endedKept is how many texts of this run are remembered after they were delivered or given up.
 const endedKept = 256
 
-var errNoText = errors.New("no text with this id is known: it may have been delivered, or given up, some time ago")
+var (
+	errNoText = errors.New("no text with this id is known: it may have been delivered, or given up, some time ago")
+	errOut    = errors.New("this text cannot be taken back: it may have gone out already")
+)
 
 // ended tells how a text of this person's ended, and remembers it for who asks later. Called with mu held.
 func (m *messenger) ended(item *outgoing, state, reason string) {
@@ -26,19 +29,67 @@ func (m *messenger) ended(item *outgoing, state, reason string) {
 func (n *Node) Text(id string) (control.Text, error) { return n.messenger.text(id) }
 
 func (m *messenger) text(id string) (control.Text, error) {
-	raw, err := hex.DecodeString(id)
-	if err != nil || len(raw) != len(message.ID{}) {
-		return control.Text{}, errors.New("the id of a text has 32 hexadecimal digits")
+	text, err := parseText(id)
+	if err != nil {
+		return control.Text{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if c, parts := m.waiting(text); c != nil {
+		return m.underWay(c, parts), nil
+	}
+	return m.ending(text)
+}
+
+// Cancel takes a text of this person's back that waits and has not gone out: nobody will get it.
+func (n *Node) Cancel(id string) (control.Text, error) { return n.messenger.cancel(id) }
+
+func (m *messenger) cancel(id string) (control.Text, error) {
+	text, err := parseText(id)
+	if err != nil {
+		return control.Text{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, parts := m.waiting(text)
+	if c == nil {
+		ended, err := m.ending(text)
+		if err == nil && ended.State != control.Failed {
+			err = errOut
+		}
+		return ended, err
+	}
+	if slices.ContainsFunc(parts, func(part *outgoing) bool { return part.out }) {
+		return control.Text{}, errOut
+	}
+	if !m.settle(c, parts, control.Failed, "it was taken back") {
+		return control.Text{}, errors.New("this could not be stored, and the text still waits")
+	}
+	return m.ending(text)
+}
+
+func parseText(id string) (message.ID, error) {
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) != len(message.ID{}) {
+		return message.ID{}, errors.New("the id of a text has 32 hexadecimal digits")
+	}
+	return message.ID(raw), nil
+}
+
+// waiting returns the parts of a text that waits for its receipt, and its conversation, or nil. Called with mu held.
+func (m *messenger) waiting(id message.ID) (*conversation, []*outgoing) {
 	for _, c := range m.conversations {
-		if parts := slices.Collect(partsOf(c.outbox, &outgoing{ID: message.ID(raw)})); len(parts) > 0 && parts[0].Kind == message.Text {
-			return m.underWay(c, parts), nil
+		if parts := slices.Collect(partsOf(c.outbox, &outgoing{ID: id})); len(parts) > 0 && parts[0].Kind == message.Text {
+			return c, parts
 		}
 	}
+	return nil, nil
+}
+
+// ending says how a text ended. Called with mu held.
+func (m *messenger) ending(id message.ID) (control.Text, error) {
 	for _, e := range m.endings {
-		if e.ID == hex.EncodeToString(raw) {
+		if e.ID == id.String() {
 			return control.Text{ID: e.ID, To: e.To, State: e.State, Reason: e.Reason}, nil
 		}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"chatnt/discovery/dht"
 	"chatnt/discovery/gossip"
-	"chatnt/discovery/network"
 	"chatnt/discovery/record"
 	"chatnt/node/vault"
 	"chatnt/overlay/onion"
@@ -50,31 +49,11 @@ func (n *Node) descriptor(now time.Time, leaving bool) ([]byte, error) {
 	return d.Sign(n.profile.Network().ID(), n.profile.nodeKey)
 }
 
-// keyRecord signs this person's key record as it is now, with new prekeys when they
-// are due.
-func (n *Node) keyRecord(now time.Time) ([]byte, error) {
-	if err := n.profile.prekeys.rotate(n.profile.vault, now); err != nil {
-		return nil, err
-	}
-	sequence, err := n.profile.nextSequence("person", now)
-	if err != nil {
-		return nil, err
-	}
-	id := n.profile.identity
-	return n.profile.prekeys.keyRecord(id, n.inbox(), sequence, now).Sign(n.profile.Network().ID(), id.sign)
-}
-
 // olderDescriptor reports whether the table has a newer descriptor of this node than
 // it has signed: its profile is an older copy.
 func (n *Node) olderDescriptor(found []byte) bool {
 	d, err := record.ParseDescriptor(n.profile.Network().ID(), found)
 	return err == nil && d.ID() == n.profile.Node() && n.outpaced("node", d.Sequence)
-}
-
-// olderKeyRecord is the same for this person's key record.
-func (n *Node) olderKeyRecord(found []byte) bool {
-	r, err := record.ParseKeyRecord(n.profile.Network().ID(), found)
-	return err == nil && r.Hashid() == n.profile.Hashid() && n.outpaced("person", r.Sequence)
 }
 
 func (n *Node) outpaced(what string, sequence uint64) bool {
@@ -175,31 +154,4 @@ func (n *Node) bootstrapPeers() []peer.AddrInfo {
 		n.log.Error("the invite's addresses are unusable")
 	}
 	return append(infos, invited...)
-}
-
-// Invite returns this network with addresses by which others can join now: this
-// node's own, and those of other relays.
-func (n *Node) Invite() (string, error) {
-	invited := *n.profile.Network()
-	own, err := n.profile.withPeerID(dialable(n.addrsNow(), invited.Public, maxInviteAddrs))
-	if err != nil {
-		return "", err
-	}
-	addrs := own
-	for _, d := range n.directory.Usable() {
-		info, err := dht.AddrInfo(d)
-		if err != nil || len(info.Addrs) == 0 || len(addrs) >= network.MaxBootstrap {
-			continue
-		}
-		info.Addrs = info.Addrs[:1]
-		full, err := peer.AddrInfoToP2pAddrs(&info)
-		if err != nil {
-			return "", err
-		}
-		addrs = append(addrs, full...)
-	}
-	if len(addrs) > 0 {
-		invited.Bootstrap = addrs
-	}
-	return (&network.Invite{Network: &invited}).Text()
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -88,7 +89,7 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 			}
 		}
 		if state == control.Delivered {
-			if err := m.storeLast(tx, c.Peer, now); err != nil {
+			if err := storeLast(tx, c.Peer, now); err != nil {
 				return err
 			}
 		}
@@ -106,6 +107,9 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 	}
 	c.drop(items)
 	for _, item := range items {
+		if item.Kind == message.Link && state == control.Delivered {
+			m.toldLink(c, item.Link)
+		}
 		if item.Kind == message.Text && item.last() {
 			if state == control.Delivered && !item.Told { // the receipt was faster than the node's answer
 				m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Sent})
@@ -116,12 +120,15 @@ func (m *messenger) settle(c *conversation, items []*outgoing, state, reason str
 	return true
 }
 
-// storeLast stores when something was last exchanged with a contact, beside what it was; last is for when
-// that is done. Called with mu held.
-func (m *messenger) storeLast(tx *vault.Tx, peer hashid.ID, at time.Time) error {
-	who, ok := m.book.Contact(peer)
-	if !ok {
+// storeLast stores when something was last exchanged with a contact, beside what it was, and beside what else
+// the transaction has changed of the contact; last is for when that is done.
+func storeLast(tx *vault.Tx, peer hashid.ID, at time.Time) error {
+	who, err := load[contact.Contact](tx, bucketContacts, peer.String())
+	if errors.Is(err, vault.ErrNotFound) {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	who.Last = at
 	return store(tx, bucketContacts, peer.String(), who)

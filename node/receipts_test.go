@@ -24,7 +24,7 @@ func TestReceipts(t *testing.T) {
 	if len(due) != 3 || base(c) != 1 {
 		t.Fatalf("due are %d, base %d", len(due), base(c))
 	}
-	beginLate(t, m, bob(), say(message.Renew, 1))
+	beginLate(t, m, bob(), say(message.Link, 1))
 	deliverIn(t, m, c, c.talks[1], receiptFor(m, bob(), 3)) // nothing went out in this
 	c.talks = c.talks[:1]
 	deliver(t, m, bob(), receiptFor(m, bob(), 0))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
@@ -167,8 +168,10 @@ func (m *messenger) takeNext(c *conversation, t *talk, msg *message.Message) boo
 		return false
 	}
 	switch msg.Kind {
-	case message.Text, message.Renew:
+	case message.Text:
 		return m.takeSaid(c, t, who, msg)
+	case message.Link:
+		return m.takeLink(c, t, who, msg)
 	case message.Request:
 		return m.takeRequest(c, t, who, known, msg)
 	case message.Accept, message.Reject:
@@ -231,19 +234,15 @@ func (m *messenger) putTalk(tx *vault.Tx, c *conversation, t *talk, n numbers) e
 	return c.putTalk(tx, t, n)
 }
 
-// takeSaid handles what only a contact says. Whoever was asked and says it is one: it
+// takeSaid handles a text, as only a contact sends it. Whoever was asked and says it is one: it
 // does so only if it has said yes, and when that does not come this profile is a copy from before it.
 func (m *messenger) takeSaid(c *conversation, t *talk, who contact.Contact, msg *message.Message) bool {
-	take := m.takeText
-	if msg.Kind == message.Renew {
-		take = m.takeRenewal
-	}
 	switch who.State {
 	case contact.Accepted:
-		return take(c, t, msg)
+		return m.takeText(c, t, msg)
 	case contact.Requested:
 		yes, agree := m.agreement(who)
-		taken := take(c, t, msg, agree)
+		taken := m.takeText(c, t, msg, agree)
 		if taken {
 			m.answered(c, yes)
 		}
@@ -255,11 +254,8 @@ func (m *messenger) takeSaid(c *conversation, t *talk, who contact.Contact, msg 
 // agreement is a contact who has said yes, and what stores it.
 func (m *messenger) agreement(who contact.Contact) (yes contact.Contact, agree func(*vault.Tx) error) {
 	who.State, who.Since = contact.Accepted, m.now()
+	who.Last = who.Since
 	return who, func(tx *vault.Tx) error { return storeContact(tx, who) }
-}
-
-func (m *messenger) takeRenewal(c *conversation, t *talk, msg *message.Message, also ...func(*vault.Tx) error) bool {
-	return m.commit(c, t, t.after(msg), &c.ledger, also...)
 }
 
 // seenOf returns the texts of the other side that have come. Called with mu held.
@@ -302,7 +298,7 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message, als
 		if err := next.keep(tx, theirs, lifetime(next.TTL, msg.TTL), now); err != nil {
 			return err
 		}
-		if err := m.storeLast(tx, c.Peer, now); err != nil {
+		if err := storeLast(tx, c.Peer, now); err != nil {
 			return err
 		}
 		if err := c.forgetCopies(tx, t, msg.ID); err != nil {
@@ -318,6 +314,7 @@ func (m *messenger) takeText(c *conversation, t *talk, msg *message.Message, als
 	nudge(m.aged)
 	*c.seen, m.lastUnshown = with, news.Number
 	m.tell(news, false)
+	m.tellLink(c.Peer) // should that have failed before
 	return true
 }
 
@@ -356,11 +353,11 @@ func (m *messenger) takeRequest(c *conversation, t *talk, who contact.Contact, k
 	if known {
 		return m.takeAgreement(c, t, who, msg)
 	}
-	if _, open := m.book.Request(c.Peer); open { // told once
-		return m.commit(c, t, t.after(msg), &c.ledger)
+	if asking, open := m.book.Request(c.Peer); open { // told once
+		return m.takeRepeat(c, t, asking, msg)
 	}
 	return m.takeStranger(c, t, msg, contact.Request{
-		From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now(), Identity: t.keys.Identity, Key: t.keys.Agreement,
+		From: c.Peer, Nick: msg.Nick, Text: string(msg.Text), At: m.now(), Identity: t.keys.Identity, Key: t.keys.Agreement, Link: msg.Link,
 	})
 }
 
@@ -400,6 +397,10 @@ func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact,
 		return m.commit(c, t, t.after(msg), &c.ledger)
 	}
 	who.Nick, who.State, who.Last = msg.Nick, contact.Accepted, m.now()
+	who.Told = record.LinkKey{} // who asks may have forgotten it
+	if !c.left(t) {
+		who = who.At(msg.Link)
+	}
 	nick, err := m.profile.nick()
 	n := t.after(msg)
 	if err == nil {
@@ -413,6 +414,7 @@ func (m *messenger) takeAgreement(c *conversation, t *talk, who contact.Contact,
 	}
 	t.numbers = n
 	c.stored(t)
+	m.tellLink(c.Peer)
 	return true
 }
 
@@ -455,5 +457,6 @@ func (m *messenger) answered(c *conversation, who contact.Contact) {
 	if len(done) > 0 {
 		m.settle(c, done, control.Failed, "the contact said no") // requests are settled without a word
 	}
+	m.tellLink(c.Peer)
 	m.wake(c)
 }

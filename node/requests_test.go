@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/message"
 	"chatnt/node/vault"
@@ -18,7 +19,7 @@ import (
 // attempt stays.
 func TestStrangers(t *testing.T) {
 	m := messengerOf(t, testProfile(t))
-	for _, kind := range []message.Kind{message.Text, message.Accept, message.Reject, message.Renew} {
+	for _, kind := range []message.Kind{message.Text, message.Accept, message.Reject, message.Link} {
 		deliver(t, m, bob(), say(kind, 1))
 	}
 	deliver(t, m, bob(), &message.Message{Kind: message.Receipt, Sequence: 1, Parts: 1})
@@ -248,7 +249,7 @@ func TestNoReceiptBeforeTheAnswer(t *testing.T) {
 // Whoever was asked and writes has said yes, also if the answer is not there: this profile is a copy
 // from before it.
 func TestTextsAreAnAnswer(t *testing.T) {
-	for _, kind := range []message.Kind{message.Text, message.Renew} {
+	for _, kind := range []message.Kind{message.Text, message.Link} {
 		m := messengerOf(t, testProfile(t))
 		if err := m.add(bob().hashid(), "bob", ""); err != nil {
 			t.Fatal(err)
@@ -258,8 +259,11 @@ func TestTextsAreAnAnswer(t *testing.T) {
 		}
 		transcript(m)
 		first := testText(3, "hi")
-		if kind == message.Renew {
+		if kind != message.Text {
 			first = say(kind, 3)
+		}
+		if kind == message.Link {
+			first.Link = record.LinkKey(seeded(9)[32:])
 		}
 		begin(t, m, bob(), first) // it has to wait for its turn
 		expectTold(t, m)
@@ -274,7 +278,34 @@ func TestTextsAreAnAnswer(t *testing.T) {
 		if got, want := outbox(m), fmt.Sprintf("2:%d", message.Text); got != want {
 			t.Errorf("the outbox is %s, want %s", got, want)
 		}
+		if who := contactOf(t, m, bob()); who.Link != first.Link || who.State != contact.Accepted {
+			t.Errorf("the contact is %+v", who)
+		}
 	}
+}
+
+// So they are when the request was given up long ago.
+func TestTextIsALateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := messengerOf(t, testProfile(t))
+		if err := m.add(bob().hashid(), "bob", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(giveUpAfter + time.Minute)
+		c := m.conversation(bob().hashid())
+		if m.giveUp(c, time.Now()); len(c.outbox) != 0 {
+			t.Fatalf("the outbox is %s", outbox(m))
+		}
+		transcript(m)
+		deliver(t, m, bob(), testText(1, "hi"))
+		expectTold(t, m, "bob: hi", "bob is accepted")
+		for range 2 {
+			if who := contactOf(t, m, bob()); who.State != contact.Accepted || !who.Last.Equal(time.Now()) {
+				t.Errorf("the contact is %+v", who)
+			}
+			m = messengerOf(t, m.profile)
+		}
+	})
 }
 
 // Who said no and then asks has changed their mind; who was told no has not been

@@ -5,35 +5,28 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"chatnt/discovery/hashid"
 	"chatnt/discovery/network"
 	"chatnt/node/backup"
-	"chatnt/node/contact"
-	"chatnt/node/message"
 	"chatnt/node/vault"
 )
 
-const (
-	vaultName = "vault.db"
-
-	// restoreBatch is about how many bytes of a backup are stored in one transaction.
-	restoreBatch = 4 << 20
-)
+// restoreBatch is about how many bytes of a backup are stored in one transaction.
+const restoreBatch = 4 << 20
 
 // Restore makes a profile in dir of a backup, under a passphrase of its own. It appears whole or
 // not at all; a process killed half-way leaves a directory named .restore-* in dir, which nobody
 // reads. A config.toml that is there already stays.
 //
-// The profile has its identity, and another node. It seals nothing in a session of the old one:
-// each contact gets a new session with the first message, which is waiting, and the contact's
-// program sends anew in that what the old one has not confirmed.
+// The profile has its identities, and other nodes. It seals nothing in a session of the old one:
+// each contact gets a new session with the first message, which is waiting once the
+// identity is in use, and the contact's program sends anew in that what the old one has not
+// confirmed.
 //
 // The error is fs.ErrExist if dir holds a profile, vault.ErrPassphrase if passphrase is empty, one
 // of package backup, or one of the disk.
@@ -85,7 +78,7 @@ func restore(dir string, entries *backup.Reader, passphrase []byte) (err error) 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the profile's directory: %w", err)
 	}
-	temp, err := os.MkdirTemp(dir, ".restore-*")
+	temp, err := os.MkdirTemp(dir, restoreTemp)
 	if err != nil {
 		return fmt.Errorf("cannot write to the profile's directory: %w", err)
 	}
@@ -121,25 +114,21 @@ func build(dir string, entries *backup.Reader, passphrase []byte) (err error) {
 
 // takeBack makes an empty profile that of a backup, but for where it listens.
 func (p *Profile) takeBack(entries *backup.Reader) error {
-	if err := p.fill(entries); err != nil {
+	r, err := p.fill(entries)
+	if err != nil {
 		return err
 	}
-	if err := p.vault.Update(func(tx *vault.Tx) error { return renewAll(tx, time.Now()) }); err != nil {
+	if err := p.vault.Update(func(tx *vault.Tx) error { return revive(tx, r, time.Now()) }); err != nil {
 		return err
 	}
-	if err := p.load(); err != nil { // which makes prekeys and a key for the node
+	if err := p.vault.View(func(tx *vault.Tx) error { return p.readable(tx, r) }); err != nil {
 		return err
 	}
-	// All is read as a node does when it starts: none is to find fault with it later.
-	m := &messenger{profile: p, conversations: make(map[hashid.ID]*conversation)}
-	if err := p.vault.View(m.load); err != nil {
-		return fmt.Errorf("%w: %w", backup.ErrDamaged, err)
-	}
-	return nil
+	return p.load()
 }
 
-// fill stores what a backup holds, in several transactions.
-func (p *Profile) fill(entries *backup.Reader) error {
+// fill stores what a backup holds, in several transactions, and returns whose it is.
+func (p *Profile) fill(entries *backup.Reader) (roster, error) {
 	u := newUnpacker()
 	for last := false; !last; {
 		var batch []unpacked
@@ -149,11 +138,11 @@ func (p *Profile) fill(entries *backup.Reader) error {
 				break
 			}
 			if err != nil {
-				return err
+				return roster{}, err
 			}
 			one, err := u.unpack(e)
 			if err != nil {
-				return fmt.Errorf("%w: %w", backup.ErrDamaged, err)
+				return roster{}, fmt.Errorf("%w: %w", backup.ErrDamaged, err)
 			}
 			batch = append(batch, one)
 			size += len(one.key) + len(one.value)
@@ -163,7 +152,7 @@ func (p *Profile) fill(entries *backup.Reader) error {
 				if one.bucket == "" { // the settings
 					continue
 				}
-				if err := tx.Put(one.bucket, one.key, one.value); err != nil {
+				if err := one.of.in(tx).Put(one.bucket, one.key, one.value); err != nil {
 					return err
 				}
 			}
@@ -173,69 +162,43 @@ func (p *Profile) fill(entries *backup.Reader) error {
 			clear(one.value)
 		}
 		if err != nil {
-			return err
+			return roster{}, err
 		}
 	}
-	if u.count[backup.Identity] == 0 {
-		return fmt.Errorf("%w: it holds no identity", backup.ErrDamaged)
+	if err := u.end(); err != nil {
+		return roster{}, fmt.Errorf("%w: %w", backup.ErrDamaged, err)
 	}
 	p.config = u.config
-	return nil
+	return u.roster, nil
 }
 
-// renewAll has each conversation go on in a session that is to begin with its next message. Where
-// none waits for a contact, one that says nothing does.
-//
-// The other side goes on there only if that outranks the session that it has. How many have begun
-// since the backup was made cannot be known here, so they are counted on from the
-// minutes since 1970, as records are from the seconds: that is more than any of the two had.
-func renewAll(tx *vault.Tx, now time.Time) error {
-	accepted, waits := make(map[hashid.ID]bool), make(map[hashid.ID]bool)
-	err := forEach(tx, bucketContacts, func(_ string, who contact.Contact) error {
-		if who.State == contact.Accepted {
-			accepted[who.Hashid] = true
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := forEach(tx, bucketOutbox, func(_ string, item outgoing) error { waits[item.To] = true; return nil }); err != nil {
-		return err
-	}
-	minutes := uint32(min(max(now.Unix()/60, 0), math.MaxUint32/2))
-	renew := func(_ string, l ledger) error {
-		l.Generation = max(l.Generation, minutes)
-		if accepted[l.Peer] && !waits[l.Peer] {
-			item := &outgoing{To: l.Peer, Place: l.Next, Kind: message.Renew, ID: message.NewID(), At: now, Parts: 1}
-			if err := store(tx, bucketOutbox, item.key(), item); err != nil {
-				return err
-			}
-			l.Next++
-		}
-		delete(accepted, l.Peer)
-		return store(tx, bucketConversations, l.Peer.String(), l)
-	}
-	if err := forEach(tx, bucketConversations, renew); err != nil {
-		return err
-	}
-	for peer := range accepted { // who never said anything here
-		if err := renew("", ledger{Peer: peer, Next: 1}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settle stores the addresses to listen on, and the invite as it names them with this node's key, as
-// that of who has made the network does.
+// settle stores the addresses to listen on.
 func (p *Profile) settle() error {
 	if len(p.config.Listen) == 0 {
 		return nil
 	}
-	if p.network == nil {
+	var owner *Profile // whose ports they name, if it is still there
+	err := p.vault.Whole().View(func(tx *vault.Tx) error {
+		r, err := readRoster(tx)
+		for _, e := range r.Identities {
+			if err == nil && e.first() {
+				owner, err = p.as(tx, e)
+			}
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case owner == nil || owner.network == nil:
 		return writeConfig(p.dir, p.config)
 	}
+	return owner.settleInvite()
+}
+
+// settleInvite stores the invite as it names the addresses to listen on with this node's key, as
+// that of who has made the network does.
+func (p *Profile) settleInvite() error {
 	listen, err := listenAddrs(p.network, p.config.Listen)
 	if err != nil {
 		return fmt.Errorf("%w: %w", backup.ErrDamaged, err)

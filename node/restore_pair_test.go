@@ -118,7 +118,7 @@ func TestRestoredSessionOutranks(t *testing.T) {
 			p.bob.warned, p.alice.warned = 0, 0
 			p.alice.restore(raw)
 			items := p.alice.conversation().outbox
-			if len(items) != 1 || items[0].Kind != message.Renew {
+			if len(items) != 1 || items[0].Kind != message.Link {
 				t.Fatalf("%d messages wait", len(items))
 			}
 			p.exchange(true)
@@ -231,28 +231,33 @@ func TestRepeatsMakeTheRecordSuspect(t *testing.T) {
 	first := sealIn(t, session, testText(1, "one"))
 	m.arrived(first)
 	answer(t, m, session)
-	if m.suspect(c, nil) {
+	if suspected(m, c) {
 		t.Error("the first message of a session makes the record suspect")
 	}
 	m.arrived(first) // it may come from another node now
-	if !m.suspect(c, nil) || m.suspect(c, nil) {
+	if !suspected(m, c) || suspected(m, c) {
 		t.Error("a first message that is repeated does not make the record suspect, once")
 	}
 	second := sealIn(t, session, testText(2, "two"))
 	for range 1 + refreshAfter {
-		if m.suspect(c, nil) {
+		if suspected(m, c) {
 			t.Error("the record is suspect too soon")
 		}
 		m.arrived(second)
 	}
-	if !m.suspect(c, nil) {
+	if !suspected(m, c) {
 		t.Error("repeats do not make the record suspect")
 	}
 	early := sealIn(t, session, testText(9, "early"))
 	for range 2 * refreshAfter {
 		m.arrived(early) // which was not confirmed
 	}
-	if m.suspect(c, nil) {
+	if suspected(m, c) {
 		t.Error("what waits for its turn makes the record suspect")
 	}
+}
+
+func suspected(m *messenger, c *conversation, due ...*outgoing) bool {
+	_, suspect := m.aim(c, due)
+	return suspect
 }

@@ -66,15 +66,16 @@ func TestRestoreOfDamage(t *testing.T) {
 	}{
 		"cut in the middle":            {bytes.NewReader(good[:len(good)/2]), backup.ErrDamaged},
 		"a cable cut":                  {io.MultiReader(bytes.NewReader(good[:len(good)-5]), iotest.ErrReader(broken)), broken},
-		"no identity":                  {without(backup.Identity), backup.ErrDamaged},
 		"relays of no network":         {without(backup.Network), backup.ErrDamaged},
 		"texts of no conversation":     {without(backup.Conversation), backup.ErrDamaged},
 		"a conversation in a session":  {with(backup.Conversation, replace(`"next"`, `"current":"00","next"`)), backup.ErrDamaged},
 		"a contact under another name": {with(backup.Contact, func(e *backup.Entry) { e.Key = "a" }), backup.ErrDamaged},
+		"a contact that was told":      {with(backup.Contact, replace(`}`, `,"told":"`+strings.Repeat("09", 32)+`"}`)), backup.ErrDamaged},
+		"a record under no link key":   {with(backup.Record, func(e *backup.Entry) { e.Value = append(make([]byte, 33), e.Value...) }), backup.ErrDamaged},
 	}
 	for _, kind := range []backup.Kind{
 		backup.Identity, backup.Network, backup.Sequence, backup.Settings, backup.Relay, backup.Contact, backup.Request,
-		backup.Conversation, backup.Seen, backup.Record, backup.Outgoing, backup.Unshown, backup.Said,
+		backup.Conversation, backup.Seen, backup.Record, backup.Outgoing, backup.Unshown, backup.Said, backup.Listing,
 	} {
 		for how, change := range map[string]func(*backup.Entry){
 			"longer":  func(e *backup.Entry) { e.Value = append(e.Value, '\n') },
@@ -104,7 +105,7 @@ func TestRestoreOfDamage(t *testing.T) {
 	if err := restore(dir, entriesOf(t, good[:len(good)-1]), []byte("x")); !errors.Is(err, backup.ErrDamaged) {
 		t.Errorf("restore: %v", err)
 	}
-	if names := listed(t, top); len(names) > 0 {
+	if names := filesIn(t, top); len(names) > 0 {
 		t.Errorf("left behind: %v", names)
 	}
 }
@@ -124,7 +125,7 @@ func TestRestoreReplacesNothing(t *testing.T) {
 		if err := Restore(dir, bytes.NewReader(raw), []byte("x"), []byte("x")); !errors.Is(err, os.ErrExist) {
 			t.Errorf("beside %s: %v", name, err)
 		}
-		if names := listed(t, dir); len(names) != 1 {
+		if names := filesIn(t, dir); len(names) != 1 {
 			t.Errorf("beside %s there are %v", name, names)
 		}
 	}
@@ -158,8 +159,8 @@ func TestRestoreReplacesNothing(t *testing.T) {
 	if err := restore(dir, entries, []byte("secret")); !errors.Is(err, os.ErrExist) {
 		t.Errorf("restore: %v", err)
 	}
-	if raw, err := os.ReadFile(filepath.Join(dir, vaultName)); string(raw) != "mine" || len(listed(t, dir)) != 1 {
-		t.Errorf("there is %q, %v, among %v", raw, err, listed(t, dir))
+	if raw, err := os.ReadFile(filepath.Join(dir, vaultName)); string(raw) != "mine" || len(filesIn(t, dir)) != 1 {
+		t.Errorf("there is %q, %v, among %v", raw, err, filesIn(t, dir))
 	}
 }
 
@@ -183,30 +184,30 @@ func (e eof) Read(b []byte) (int, error) {
 func TestRestoredRecordIsNewer(t *testing.T) {
 	p := testProfile(t)
 	now := time.Now()
-	first, err := p.nextSequence("person", now)
+	first, err := p.nextSequence(sequencePerson, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	raw := packed(t, p)
-	later, err := p.nextSequence("person", now.Add(time.Minute))
+	later, err := p.nextSequence(sequencePerson, now.Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	restored := takenBack(t, raw)
-	if last, err := restored.nextSequence("person", now); err != nil || last <= first {
+	if last, err := restored.nextSequence(sequencePerson, now); err != nil || last <= first {
 		t.Errorf("sequence %d after %d: %v", last, first, err)
 	}
-	if next, err := restored.nextSequence("person", now.Add(time.Hour)); err != nil || next <= later {
+	if next, err := restored.nextSequence(sequencePerson, now.Add(time.Hour)); err != nil || next <= later {
 		t.Errorf("sequence %d after %d: %v", next, later, err)
 	}
-	ahead, err := p.nextSequence("person", now.Add(12*time.Hour))
+	ahead, err := p.nextSequence(sequencePerson, now.Add(12*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if is, err := restored.outpaced("person", ahead); !is || err != nil {
 		t.Errorf("a record that the old one has published: outpaced %v, %v", is, err)
 	}
-	if next, err := restored.nextSequence("person", now); err != nil || next <= ahead {
+	if next, err := restored.nextSequence(sequencePerson, now); err != nil || next <= ahead {
 		t.Errorf("sequence %d after %d was found: %v", next, ahead, err)
 	}
 }

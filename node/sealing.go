@@ -146,7 +146,7 @@ func (b *batch) stored(c *conversation) {
 		s.talk.session, s.talk.numbers, s.talk.spent = s.session, s.numbers, nil
 	}
 	for i, item := range b.items {
-		item.sequence, item.frame = b.frames[i].sequence, b.frames[i].frame
+		item.sequence, item.frame, item.out = b.frames[i].sequence, b.frames[i].frame, true
 	}
 }
 
@@ -237,7 +237,7 @@ func (s *sealer) seal(c *conversation, items []*outgoing) ([]sealed, error) {
 	for _, item := range items {
 		frame, err := s.one(&message.Message{
 			Kind: item.Kind, Before: s.before, Sequence: s.next, Base: base, ID: item.ID, At: item.At, TTL: item.TTL,
-			Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text,
+			Part: item.Part, Parts: item.Parts, Nick: item.Nick, Text: item.Text, Link: item.Link,
 		})
 		if err != nil {
 			return nil, err

@@ -233,6 +233,9 @@ func (m *messenger) greet(peer hashid.ID, keys safety.Keys, session *ratchet.Ses
 	c.repeats = refreshAfter - 1 // if it is repeated, it comes from another node perhaps
 	m.people.moved(peer)
 	m.wake(c)
+	if before.Generation > 0 || t.generation > 1 { // the two had another before, as far as one of them knows
+		m.tellLinkAnew(c)
+	}
 	if began {
 		m.warnRenewed(c, "%s has begun the conversation anew, as after a profile was restored")
 	}
@@ -264,11 +267,7 @@ func (m *messenger) renew(c *conversation) bool {
 	c.ledger, c.renewed = next, now
 	c.renewals++
 	c.unseal()
-	if len(c.outbox) == 0 {
-		if err := m.queue(c, []*outgoing{{Kind: message.Renew, ID: message.NewID(), Parts: 1}}, nil); err != nil {
-			m.log.Error("a new session could not be begun", "error", err)
-		}
-	}
+	m.tellLinkAnew(c) // so there is something to begin it with, too
 	m.wake(c)
 	return true
 }

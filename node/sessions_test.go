@@ -39,7 +39,7 @@ func TestPeerIsRolledBack(t *testing.T) {
 		m.arrived(frame)
 		expectTold(t, m, olderState)
 		due, _ := sealDue(t, m, bob())
-		if len(due) != 1 || due[0] != before[0] || due[0].sequence != 1 {
+		if len(due) != 2 || due[0] != before[0] || due[0].sequence != 1 || due[1].Kind != message.Link {
 			t.Fatalf("%d messages are sealed anew", len(due))
 		}
 		if msg := readFirst(t, m, bob(), due[0].frame); string(msg.Text) != "waiting" || msg.ID != due[0].ID {
@@ -66,7 +66,7 @@ func TestRenewalWithoutATextIsSaid(t *testing.T) {
 	m.arrived(sealIn(t, session, testText(2, "two")))
 	m.arrived(sealIn(t, copied, testText(2, "another two")))
 	due, _ := sealDue(t, m, bob())
-	if len(due) != 1 || readFirst(t, m, bob(), due[0].frame).Kind != message.Renew {
+	if len(due) != 1 || readFirst(t, m, bob(), due[0].frame).Kind != message.Link {
 		t.Errorf("%d messages go out", len(due))
 	}
 }
@@ -78,8 +78,8 @@ func TestTextsThatDoNotFollow(t *testing.T) {
 	session := initiate(t, m, bob())
 	m.arrived(sealIn(t, session, testText(1, "one")))
 	copied := session.Clone()
-	sealIn(t, session, say(message.Renew, 9)) // lost
-	sealIn(t, session, say(message.Renew, 9))
+	sealIn(t, session, say(message.Link, 9)) // lost
+	sealIn(t, session, say(message.Link, 9))
 	two := testText(2, "two")
 	two.Before = testText(1, "one").ID.Short()
 	m.arrived(sealIn(t, session, two))
@@ -161,9 +161,9 @@ func TestOtherPrekeysBeginASession(t *testing.T) {
 func TestFirstMessageComesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := friends(t)
-		hello := sealIn(t, initiate(t, m, bob()), say(message.Renew, 1)) // no text: nothing else knows it again
+		hello := sealIn(t, initiate(t, m, bob()), say(message.Link, 1)) // no text: nothing else knows it again
 		m.arrived(hello)
-		begin(t, m, bob(), say(message.Renew, 1))
+		begin(t, m, bob(), say(message.Link, 1))
 		transcript(m)
 		current := m.conversation(bob().hashid()).Current
 		for day := range 40 {
@@ -180,7 +180,7 @@ func TestFirstMessageComesAgain(t *testing.T) {
 		if err := m.profile.prekeys.rotate(m.profile.vault, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		begin(t, m, bob(), say(message.Renew, 1))
+		begin(t, m, bob(), say(message.Link, 1))
 		if kept := stored(t, m)[bucketHellos]; len(m.hellos) != 1 || kept != 1 {
 			t.Errorf("%d first messages are remembered after forty days, %d stored", len(m.hellos), kept)
 		}

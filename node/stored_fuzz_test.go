@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/message"
 	"chatnt/node/ratchet"
 	"chatnt/node/vault"
@@ -184,6 +185,7 @@ func FuzzStoredJSON(f *testing.F) {
 	for _, value := range []any{
 		ledger{Peer: hashid.ID{1}, Next: 7, Current: "00", Prekey: 3, Seen: 9, History: true, TTL: time.Hour, Forget: time.Unix(1e9, 0)},
 		outgoing{To: hashid.ID{1}, Place: 7, Kind: message.Text, ID: message.ID{1}, At: time.Unix(1e9, 0), TTL: 1, Part: 1, Parts: 3, Text: []byte("x"), Told: true},
+		outgoing{To: hashid.ID{1}, Place: 7, Kind: message.Link, ID: message.ID{1}, At: time.Unix(1e9, 0), Parts: 1, Link: record.LinkKey{1}},
 		unshown{Number: 7, From: hashid.ID{1}, ID: message.ID{1}, Text: "x\xff", At: time.Unix(1e9, 0)},
 	} {
 		raw, err := json.Marshal(value)

@@ -21,28 +21,32 @@ import (
 // unpacker turns the entries of a backup back into what a vault holds. It takes none that a Profile
 // would not have written.
 type unpacker struct {
-	network *network.Network // nil until its entry has come
+	roster  roster           // of the identities so far
+	entry   entry            // the last of them, to which the entries belong that come now
+	network *network.Network // its own, nil until that has come
+	count   map[backup.Kind]int
 	config  config
-	count   map[backup.Kind]int // entries so far
 }
 
 func newUnpacker() *unpacker { return &unpacker{count: make(map[backup.Kind]int)} }
 
-// unpacked is where a value goes in the vault; bucket is "" for what goes elsewhere.
+// unpacked is where a value goes in the vault, in what is stored of an identity; bucket is ""
+// for what goes elsewhere.
 type unpacked struct {
+	of          entry
 	bucket, key string
 	value       []byte
 }
 
 // unpack checks an entry. The value stays the entry's.
 func (u *unpacker) unpack(e backup.Entry) (unpacked, error) {
-	u.count[e.Kind]++
 	to := unpacked{key: e.Key, value: e.Value}
 	var err error
+	u.count[e.Kind]++
 	switch e.Kind {
 	case backup.Identity:
 		to.bucket, to.key = bucketProfile, keyIdentity
-		_, err = parseIdentity(e.Value)
+		to.value, err = u.begin(e)
 	case backup.Network:
 		to.bucket, to.key = bucketProfile, keyNetwork
 		u.network, err = network.Parse(e.Value)
@@ -50,7 +54,7 @@ func (u *unpacker) unpack(e backup.Entry) (unpacked, error) {
 		to.bucket, to.key = bucketProfile, keyNick
 		err = wrongIf(len(e.Value) == 0 || len(e.Value) > message.MaxNick || !utf8.Valid(e.Value), "a nick")
 	case backup.Sequence:
-		to.bucket, to.key = bucketProfile, keySequence+"person"
+		to.bucket, to.key = bucketProfile, keySequence+sequencePerson
 		err = wrongIf(len(e.Value) != 8, "a sequence")
 	case backup.Settings:
 		err = u.settings(e.Value)
@@ -59,7 +63,12 @@ func (u *unpacker) unpack(e backup.Entry) (unpacked, error) {
 		err = u.relay(e)
 	case backup.Contact:
 		to.bucket = bucketContacts
-		err = canonical(e, func(c *contact.Contact) string { return c.Hashid.String() })
+		err = canonical(e, func(c *contact.Contact) string {
+			if !c.Told.IsZero() {
+				return "" // no key is
+			}
+			return c.Hashid.String()
+		})
 	case backup.Request:
 		to.bucket = bucketRequests
 		err = canonical(e, func(r *contact.Request) string { return r.From.String() })
@@ -93,9 +102,13 @@ func (u *unpacker) unpack(e backup.Entry) (unpacked, error) {
 		if err == nil {
 			err = canonical(e, func(*said) string { return e.Key })
 		}
+	case backup.Listing:
+		to.bucket, to.key = bucketProfile, keyListing
+		_, err = parseListing(e.Value)
 	default:
 		err = wrongIf(true, "a kind of entry")
 	}
+	to.of = u.entry
 	return to, err
 }
 
@@ -109,6 +122,9 @@ func wrongIf(wrong bool, what string) error {
 
 // settings reads what writeConfig writes. It goes into no bucket.
 func (u *unpacker) settings(raw []byte) error {
+	if len(u.roster.Identities) != 1 {
+		return wrongIf(true, "settings")
+	}
 	c, err := parseConfig(raw)
 	if err != nil {
 		return err
@@ -131,11 +147,15 @@ func (u *unpacker) record(e backup.Entry) error {
 	if u.network == nil {
 		return wrongIf(true, "a key record")
 	}
-	r, err := record.ParseKeyRecord(u.network.ID(), e.Value)
+	id, err := hashid.Parse(e.Key)
 	if err != nil {
 		return err
 	}
-	return wrongIf(r.Hashid().String() != e.Key, "a key record")
+	at, raw := parseRecord(id, e.Value)
+	if _, err := at.Parse(u.network.ID(), raw); err != nil {
+		return err
+	}
+	return wrongIf(id.String() != e.Key || !bytes.Equal(appendRecord(nil, at.Link, raw), e.Value), "a key record")
 }
 
 func seenEntry(e backup.Entry) error {

@@ -19,6 +19,8 @@ func FuzzUnpack(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(byte(backup.Contact), who.Hashid.String(), raw)
+	work := carried{entry: entry{Name: "work", Made: who.Since}, used: true, keys: bob().append(nil)}
+	f.Add(byte(backup.Identity), "work", work.append(nil))
 	l, err := encode(ledger{Peer: who.Hashid, Next: 1})
 	if err != nil {
 		f.Fatal(err)
@@ -36,6 +38,7 @@ func FuzzUnpack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind byte, key string, value []byte) {
 		u := newUnpacker()
+		u.roster.Identities = []entry{{Name: "main"}} // which is not in use
 		u.network = net
 		before := bytes.Clone(value)
 		to, err := u.unpack(backup.Entry{Kind: backup.Kind(kind), Key: key, Value: value})
@@ -44,6 +47,12 @@ func FuzzUnpack(f *testing.F) {
 		}
 		if err != nil {
 			return
+		}
+		if backup.Kind(kind) == backup.Identity {
+			one := carried{entry: u.entry, used: u.roster.Use != "", keys: to.value}
+			if again := one.append(nil); !bytes.Equal(again, value) || u.entry.Name != key {
+				t.Errorf("the identity %q is written as %x", key, again)
+			}
 		}
 		if to.bucket == "" != (backup.Kind(kind) == backup.Settings) || to.bucket != "" && (len(to.bucket) > vault.MaxName || to.key == "") {
 			t.Errorf("kind %d goes to %q in %q", kind, to.key, to.bucket)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"chatnt/node/backup"
 	"chatnt/node/vault"
 )
 
@@ -31,9 +32,9 @@ func newBackup(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Write the profile to a file, sealed under a passphrase",
-		Long: `Write to a new FILE what the profile holds, sealed under a passphrase: identity, network,
-settings, contacts and requests, texts that were not delivered or not shown yet, and
-history where it is kept. End the node first.
+		Long: `Write to a new FILE what the profile holds, sealed under a passphrase: all its identities,
+each with network, contacts and requests, texts that were not delivered or not shown
+yet, and history where it is kept, and the settings. End the node first.
 
 Sessions are not in it: a restored profile begins each conversation anew, and the contacts
 are told so. What comes in after the backup was made is confirmed to its sender, and
@@ -115,7 +116,7 @@ func (f *backupFlags) sealPassphrase(ctx context.Context, profile []byte, ask fu
 // writeNew makes a file that appears whole or not at all, readable by its owner only, in place of
 // none.
 func writeNew(path string, fill func(io.Writer) error) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".chatnt-backup-*") // mode 0600
+	temp, err := os.CreateTemp(filepath.Dir(path), backup.Temp) // mode 0600
 	if err == nil {
 		defer func() { _ = os.Remove(temp.Name()) }() // gone already if all went well
 		if err = fill(temp); err == nil {

@@ -206,7 +206,7 @@ func (p *party) say(keys string) {
 var editing = regexp.MustCompile(`\x1b\[(\?2004[hl]|[0-9]*[ACGDK]|J)| ?\x08`)
 
 // ofOurs is how the rows begin that the program makes, on the screen of ada, who knows bob and nobody else.
-var ofOurs = regexp.MustCompile(`^(\[[0-9-]*[ ]?[0-9:]{5}\] (bob|you): |        |> |bob> |  |error: |Ready |Somebody |You call |What you |Nobody |Joined |bob |Nothing |Compare |If )`)
+var ofOurs = regexp.MustCompile(`^(\[[0-9-]*[ ]?[0-9:]{5}\] (bob|\(you\)): |        |> |bob> |  |error: |Ready |Somebody |You call |What you |Nobody |Joined |bob |Nothing |Compare |If )`)
 
 // Whatever others write, in a text, as a nick, with a request or in a name of a file or a network: a terminal
 // shows it in its place and does nothing else, and a program on a pipe gets each byte of it.
@@ -282,9 +282,8 @@ func TestHostileTexts(t *testing.T) {
 	ada.mu.Lock()
 	shown := editing.ReplaceAllString(string(ada.raw), "")
 	ada.mu.Unlock()
-	typed := strings.NewReplacer("nobody\u202e", "", "\u0661\u202ex", "", "nonsense\u202e", "").Replace(shown) // as ada's own line shows it
 	for text, part := range all {
-		if strings.Contains(typed, part) {
+		if strings.Contains(shown, part) {
 			t.Errorf("%q reached the terminal", text)
 		}
 	}

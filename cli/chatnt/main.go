@@ -11,9 +11,11 @@ import (
 	"syscall"
 
 	"chatnt/cli/repl"
+	"chatnt/node"
 )
 
 func main() {
+	node.Quiet()
 	// SIGINT stops everything with 130; SIGTERM is an orderly stop.
 	interrupted, stopInt := signal.NotifyContext(context.Background(), os.Interrupt)
 	ctx, stopTerm := signal.NotifyContext(interrupted, syscall.SIGTERM)

@@ -141,9 +141,11 @@ func (c *common) printInvite(text string) error {
 func newNetworkJoin(std stdio) *cobra.Command {
 	c := &common{std: std}
 	cmd := &cobra.Command{
-		Use:     "join INVITE",
-		Short:   "Join the network of an invite",
-		Long:    "Store the network of an invite in the profile. Nothing is dialled before the node starts.",
+		Use:   "join INVITE",
+		Short: "Join the network of an invite",
+		Long: `Store the network of an invite in the profile. Nothing is dialled before the node
+starts. Of an invite that is to a person as well, only the network is taken; '/add
+INVITE NAME' in the running node asks the person to become a contact.`,
 		Example: "  chatnt network join chatnt:qy...",
 		Args:    exactArgs("the INVITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -151,7 +153,7 @@ func newNetworkJoin(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.join(cmd.Context(), invite.Network)
+			return c.join(cmd.Context(), invite)
 		},
 	}
 	c.flags(cmd)
@@ -164,12 +166,13 @@ func parseNetworkInvite(text string) (*network.Invite, error) {
 		return nil, usageError{err}
 	}
 	if invite.Network == nil {
-		return nil, usageError{errors.New("this invite names a person, but no network to join")}
+		return nil, usageError{errors.New("this invite names a person, but no network to join: '/add INVITE NAME' in a running node asks the person to become a contact")}
 	}
 	return invite, invite.Network.CheckTime(time.Now())
 }
 
-func (c *common) join(ctx context.Context, n *network.Network) (err error) {
+func (c *common) join(ctx context.Context, invite *network.Invite) (err error) {
+	n := invite.Network
 	p, err := c.open(ctx)
 	if err != nil {
 		return err
@@ -187,7 +190,15 @@ func (c *common) join(ctx context.Context, n *network.Network) (err error) {
 		return err
 	}
 	fmt.Fprintf(c.std.err, "Joined %s. Start the node with 'chatnt'.\n", repl.Inline(n.Name))
+	c.mentionPerson(invite)
 	return nil
+}
+
+// mentionPerson says that an invite whose network was taken is to somebody as well.
+func (c *common) mentionPerson(invite *network.Invite) {
+	if !invite.Person.IsZero() {
+		fmt.Fprintln(c.std.err, "There is a person in the invite, too: once the node runs, '/add INVITE NAME' asks them to become a contact.")
+	}
 }
 
 // confirmHops asks a person at a terminal, and warns a script, that a network
@@ -212,13 +223,14 @@ func newNetworkInvite(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "invite",
 		Short: "Print an invite to the profile's network",
-		Long: `Print an invite to the profile's network. A running node names addresses by which
-others can join now; otherwise it is the invite of the last time.`,
+		Long: `Print an invite to the profile's network, and to nobody in it. A running node names
+addresses by which others can join now; otherwise it is the invite of the last time.
+One that is to you as well is printed by /invite in the running node.`,
 		Example: "  chatnt network invite",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var answer control.Invite
-			_, err := c.ask(cmd.Context(), "/invite", &answer, inNetwork(func(p *node.Profile) (err error) {
+			_, err := c.ask(cmd.Context(), "/invite network", &answer, inNetwork(func(p *node.Profile) (err error) {
 				answer.Invite, err = (&network.Invite{Network: p.Network()}).Text()
 				return err
 			}))

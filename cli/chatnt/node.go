@@ -22,6 +22,7 @@ const stopWithin = 2500 * time.Millisecond
 type nodeFlags struct {
 	common
 	listen                   []string
+	id                       identityFlag
 	asJSON, headless, forget bool
 }
 
@@ -40,11 +41,15 @@ func newNode(std stdio) *cobra.Command {
 			if _, err := parseListen(f.listen); err != nil {
 				return err
 			}
+			if f.forget && f.id != "" {
+				return usageError{errors.New("--ephemeral makes an identity of its own: leave out --id")}
+			}
 			return f.run(cmd.Context())
 		},
 	}
 	f.flags(cmd)
 	cmd.Flags().StringArrayVar(&f.listen, "listen", nil, "address to listen on, such as /ip4/0.0.0.0/tcp/4001; may be repeated")
+	cmd.Flags().Var(&f.id, "id", "the identity to use from now on (default: the one used last)")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "commands on standard input and events on standard output, one JSON object a line")
 	cmd.Flags().BoolVar(&f.headless, "headless", false, "ignore standard input")
 	cmd.Flags().BoolVar(&f.forget, "ephemeral", false, "a new identity that never touches the disk, in the profile's network")
@@ -57,6 +62,9 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	if p, err = f.id.use(p); err != nil {
+		return err
+	}
 	if p.Network() == nil {
 		if err := f.firstRun(ctx, p); err != nil {
 			return err
@@ -67,22 +75,17 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	if f.forget {
-		network := p.Network()
-		listen, err := node.AnyPort(p.Listen())
-		if err != nil {
-			return err
-		}
-		if err := p.Close(); err != nil {
-			return err
-		}
-		forgotten, err := node.Ephemeral(network, listen)
-		if err != nil {
+		forgotten, err := p.Ephemeral()
+		if err := errors.Join(err, p.Close()); err != nil {
 			return err
 		}
 		p, dir = forgotten, ""
+		if !f.asJSON {
+			fmt.Fprintln(f.std.out, "This identity never touches the disk: it is gone when the node ends.")
+		}
 	}
 	log := slog.New(slog.NewTextHandler(f.std.err, &slog.HandlerOptions{Level: slog.LevelError}))
-	n, err := node.New(node.Config{Profile: p, Listen: f.listen, Log: log})
+	n, err := node.NewRunner(node.Config{Profile: p, Listen: f.listen, Log: log})
 	if err != nil {
 		return err
 	}
@@ -96,7 +99,7 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 }
 
 // serveSocket opens the control socket; the node runs without one if that fails.
-func serveSocket(ctx context.Context, n *node.Node, dir string, log *slog.Logger) (stop func()) {
+func serveSocket(ctx context.Context, n control.Profile, dir string, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -109,7 +112,7 @@ func serveSocket(ctx context.Context, n *node.Node, dir string, log *slog.Logger
 }
 
 // talk connects the node with whoever drives it, until that one has finished.
-func (f *nodeFlags) talk(ctx context.Context, n *node.Node) error {
+func (f *nodeFlags) talk(ctx context.Context, n control.Profile) error {
 	switch {
 	case f.asJSON && f.headless:
 		return control.Drive(ctx, n, nil, f.std.out)
@@ -123,7 +126,7 @@ func (f *nodeFlags) talk(ctx context.Context, n *node.Node) error {
 
 // runNode runs a node for as long as talk does, and waits for the end of both:
 // talk may have a terminal to put back in order.
-func runNode(ctx context.Context, n *node.Node, talk func(context.Context) error) error {
+func runNode(ctx context.Context, n interface{ Run(context.Context) error }, talk func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ran, talked := make(chan error, 1), make(chan error, 1)
@@ -171,5 +174,6 @@ func (f *nodeFlags) firstRun(ctx context.Context, p *node.Profile) error {
 			return err
 		}
 	}
+	f.mentionPerson(invite)
 	return p.SetNetwork(invite.Network, nil)
 }

@@ -55,6 +55,10 @@ func readUntil(t *testing.T, person *os.File, want string) {
 	var seen bytes.Buffer
 	b := make([]byte, 256)
 	for !strings.Contains(seen.String(), want) {
+		poll := []unix.PollFd{{Fd: int32(person.Fd()), Events: unix.POLLIN}}
+		if n, err := unix.Poll(poll, int(time.Minute.Milliseconds())); n == 0 && err == nil {
+			t.Fatalf("a minute after %q there is no %q", seen.String(), want)
+		}
 		n, err := person.Read(b)
 		if err != nil {
 			t.Fatalf("%v after %q", err, seen.String())

@@ -21,7 +21,7 @@ func newRestore(std stdio) *cobra.Command {
 		Use:   "restore FILE",
 		Short: "Make a profile of a backup",
 		Long: `Make a new profile of the backup in FILE, under a passphrase of its own, where none is. It has
-the identity, contacts and texts of the old one, and another node.
+the identities, contacts and texts of the old one, and other nodes.
 
 Start it only if the old one will never be started again: two that run take each other's
 messages. Texts that came to the old one after the backup was made are not in it. Each

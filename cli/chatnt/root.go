@@ -63,7 +63,7 @@ prompt; on the first run in a terminal it asks for what it needs.`
   chatnt network create family    make a network and print its invite
   chatnt network join INVITE      join one
   chatnt                          chat`
-	root.AddCommand(newNode(std), newNetwork(std), newID(std), newSend(std), newStatus(std), newBackup(std), newRestore(std), newDemo(std), newVersion(std))
+	root.AddCommand(newNode(std), newNetwork(std), newID(std), newSend(std), newStatus(std), newBackup(std), newRestore(std), newWipe(std), newDemo(std), newVersion(std))
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newHelp(root))

@@ -35,6 +35,7 @@ func (e queuedError) Error() string { return string(e) }
 // outgoingText is a text that a command line asks to send.
 type outgoingText struct {
 	common
+	id         identityFlag
 	name, text string
 	verified   bool
 	wait       time.Duration
@@ -48,7 +49,12 @@ func newSend(std stdio) *cobra.Command {
 		Long: `Send a text, from the command line or else from standard input, to a contact. The
 running node sends it; where none runs, one does for as long as it takes. Exits with 0
 when it was delivered, with 3 when it is queued, and with 6 when the contact's key has
-changed, or when --verified is given and the contact is not: nothing is queued then.`,
+changed, or when --verified is given and the contact is not: nothing is queued then. Should
+another key come while the text waits, it is taken back, and that is 6 as well; what may
+have gone out by then stays queued until /verify has settled whose key it is, and is 3.
+
+With --id only the identity of that NAME sends: where a node runs for another nothing is
+queued, and where none runs this one is in use from then on.`,
 		Example: `  chatnt send bob 'see you at eight'
   date | chatnt send bob --verified --wait 1m`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -62,6 +68,7 @@ changed, or when --verified is given and the contact is not: nothing is queued t
 		},
 	}
 	s.flags(cmd)
+	cmd.Flags().Var(&s.id, "id", "the identity to send as (default: the one in use)")
 	cmd.Flags().BoolVar(&s.verified, "verified", false, "only to a contact whose safety number was compared")
 	cmd.Flags().DurationVar(&s.wait, "wait", sendWait, "how long to wait until it is delivered, such as 90s or 5m; 0: not at all")
 	return cmd
@@ -135,6 +142,9 @@ func (s *outgoingText) line() (string, error) {
 	if s.verified {
 		flags = "-verified -json"
 	}
+	if s.id != "" {
+		flags += " -id " + string(s.id)
+	}
 	line := fmt.Sprintf("/msg %s %s %s", flags, s.name, quoted)
 	if len(line) > control.MaxLine {
 		return "", usageError{errors.New("the text has too many characters that are no text")}
@@ -159,8 +169,8 @@ func (s *outgoingText) await(ctx context.Context, ask asker, id, then string) er
 			return nil
 		case text.State == control.Failed:
 			return fmt.Errorf("the text was given up: %s", text.Reason)
-		case text.Changed:
-			return fmt.Errorf("the text is queued, and waits: %w", contact.ErrKeyChanged)
+		case text.Changed && takenBack(ask, id):
+			return fmt.Errorf("the text was taken back: %w", contact.ErrKeyChanged)
 		case time.Now().After(late):
 			return queuedError(stillQueued(text) + ": " + then)
 		}
@@ -171,6 +181,10 @@ func (s *outgoingText) await(ctx context.Context, ask asker, id, then string) er
 		}
 	}
 }
+
+// takenBack takes a text back, so that whoever sends it once more does not send it twice. What may have
+// gone out cannot be, and is waited for.
+func takenBack(ask asker, id string) bool { return ask("/cancel "+id, new(control.Text)) == nil }
 
 // stillQueued says why a text is not delivered.
 func stillQueued(text control.Text) string {
@@ -191,13 +205,20 @@ func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(con
 	if err != nil {
 		return err
 	}
+	if p, err = s.id.use(p); err != nil {
+		return err
+	}
+	if later := p.Unseen(time.Now()); later > 0 && s.wait > 0 {
+		s.wait += later
+		fmt.Fprintf(s.std.err, "Nobody sees the node for %.0f s more, so that it does not come as that of the other identity goes.\n", later.Seconds())
+	}
 	log := slog.New(slog.DiscardHandler) // what fails is said once, by the error
-	n, err := node.New(node.Config{Profile: p, Log: log})
+	n, err := node.NewRunner(node.Config{Profile: p, Log: log})
 	if err != nil {
 		return err
 	}
 	return runNode(whole, n, func(ctx context.Context) error {
-		stop := serveSocket(ctx, n, dir, log) // for others who send meanwhile
+		stop := serveSocket(ctx, staying{n}, dir, log) // for others who send meanwhile
 		defer stop()
 		err := do(ctx, control.NewDialogue(n).Ask)
 		if errors.Is(err, ctx.Err()) && whole.Err() == nil {
@@ -205,4 +226,13 @@ func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(con
 		}
 		return err
 	})
+}
+
+// staying is a profile whose identity cannot be changed: nobody would show the events of another's
+// node.
+type staying struct{ *node.Runner }
+
+// UseIdentity fails.
+func (staying) UseIdentity(string, bool) error {
+	return errors.New("a text is being sent: try again when 'chatnt send' has ended")
 }

@@ -16,30 +16,39 @@ import (
 // What comes of a text is told from what a node says of it, time after time.
 func TestSendAwaits(t *testing.T) {
 	broken := errors.New("the node is busy")
+	changed := control.Text{State: "queued", Reason: "another key", Changed: true}
 	for name, test := range map[string]struct {
-		answers []any // control.Text or error; the last again and again
+		answers []any // to /status, control.Text or error; the last again and again
 		wait    time.Duration
 		code    int
 		says    string
+		back    []error // to /cancel, so too
 	}{
-		"delivered":            {[]any{control.Text{State: "queued"}, broken, control.Text{State: "sent"}, control.Text{State: "delivered"}}, time.Minute, 0, ""},
-		"given up":             {[]any{control.Text{State: "failed", Reason: "the contact said no"}}, time.Minute, 1, "given up: the contact said no"},
-		"not waited for":       {[]any{control.Text{State: "queued"}}, 0, 3, "queued and not delivered yet: then"},
-		"waits for a reason":   {[]any{control.Text{State: "queued", Reason: "3 missing"}}, 0, 3, "not delivered yet (3 missing): then"},
-		"not confirmed":        {[]any{control.Text{State: "queued"}, control.Text{State: "sent"}}, sendLook / 2, 3, "sent and not confirmed yet: then"},
-		"to another key":       {[]any{control.Text{State: "queued"}, control.Text{State: "queued", Changed: true}}, time.Minute, 6, "queued, and waits: the identity key of this contact has changed"},
-		"the node ends":        {[]any{control.Text{State: "queued"}, control.ErrNotRunning}, time.Minute, 3, "the node has ended"},
-		"the node never says":  {[]any{broken}, sendLook / 2, 1, "busy"},
-		"the program is ended": {[]any{context.Canceled}, time.Minute, 1, "canceled"},
+		"delivered":            {[]any{control.Text{State: "queued"}, broken, control.Text{State: "sent"}, control.Text{State: "delivered"}}, time.Minute, 0, "", nil},
+		"given up":             {[]any{control.Text{State: "failed", Reason: "the contact said no"}}, time.Minute, 1, "given up: the contact said no", nil},
+		"not waited for":       {[]any{control.Text{State: "queued"}}, 0, 3, "queued and not delivered yet: then", nil},
+		"waits for a reason":   {[]any{control.Text{State: "queued", Reason: "3 missing"}}, 0, 3, "not delivered yet (3 missing): then", nil},
+		"not confirmed":        {[]any{control.Text{State: "queued"}, control.Text{State: "sent"}}, sendLook / 2, 3, "sent and not confirmed yet: then", nil},
+		"to another key":       {[]any{control.Text{State: "queued"}, changed}, time.Minute, 6, "taken back: the identity key of this contact has changed", []error{nil}},
+		"taken back later":     {[]any{changed}, time.Minute, 6, "taken back: the identity key", []error{broken, broken, nil}},
+		"gone out before":      {[]any{changed}, sendLook / 2, 3, "not delivered yet (another key): then", []error{errors.New("gone out")}},
+		"and delivered":        {[]any{changed, control.Text{State: "delivered"}}, time.Minute, 0, "", []error{errors.New("gone out")}},
+		"the node ends":        {[]any{control.Text{State: "queued"}, control.ErrNotRunning}, time.Minute, 3, "the node has ended", nil},
+		"the node never says":  {[]any{broken}, sendLook / 2, 1, "busy", nil},
+		"the program is ended": {[]any{context.Canceled}, time.Minute, 1, "canceled", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			asked := 0
+			asked, cancelled := 0, 0
 			s := &outgoingText{wait: test.wait}
 			err := s.await(ctx, func(line string, result any) error {
-				if line != "/status 7" {
+				switch {
+				case line == "/cancel 7" && len(test.back) > 0:
+					cancelled++
+					return test.back[min(cancelled, len(test.back))-1]
+				case line != "/status 7":
 					t.Errorf("asked %q", line)
 				}
 				answer := test.answers[min(asked, len(test.answers)-1)]
@@ -57,6 +66,9 @@ func TestSendAwaits(t *testing.T) {
 			}, "7", "then")
 			if got := exitCode(err); got != test.code || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("exits with %d: %v", got, err)
+			}
+			if cancelled < len(test.back) {
+				t.Errorf("it was asked %d times to take it back", cancelled)
 			}
 		})
 	}

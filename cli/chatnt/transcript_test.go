@@ -37,8 +37,10 @@ func TestMain(m *testing.M) {
 //	                            that are no "relays" match the lines of FILE, in order
 //	start NAME ARGS...          chatnt ARGS runs in the background until it is ready
 //	tell NAME LINE REGEXP       it answers a line with a done or error that matches
+//	ask NAME LINE FIELD VARIABLE  it answers a line with a done, of which a field goes into a variable
 //	hears NAME REGEXP           it tells of an event that matches, after the last one heard
 //	hangup NAME CODE            its input ends, and it exits with CODE
+//	ended NAME CODE             it exits with CODE of itself
 //	signal NAME INT|TERM CODE   it gets a signal, and exits with CODE
 //	set VARIABLE FILE           sets a variable to a file's only line
 //	binary FILE                 makes a file of lines that are no text
@@ -52,7 +54,7 @@ func TestTranscripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("CHATNT_PASSPHRASE", "a passphrase for tests")
 			for name, make := range map[string]func() (string, error){
-				"EXPIRED": expired, "NEWER": newer, "PERSON": person, "INVITE": usable, "PUBLIC": public,
+				"EXPIRED": expired, "NEWER": newer, "PERSON": person, "NEITHER": neither, "INVITE": usable, "PUBLIC": public,
 			} {
 				text, err := make()
 				if err != nil {
@@ -65,7 +67,7 @@ func TestTranscripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails": fails, "json": jsonLines, "binary": binary, "same": same, "set": set, "cut": cut,
-			"start": nodes.start, "tell": nodes.tell, "hears": nodes.hears, "hangup": nodes.hangup, "signal": nodes.signal,
+			"start": nodes.start, "tell": nodes.tell, "ask": nodes.ask, "hears": nodes.hears, "hangup": nodes.hangup, "signal": nodes.signal, "ended": nodes.ended,
 		},
 	})
 }
@@ -88,8 +90,13 @@ func invite(hops int, public bool, expires time.Time) (string, error) {
 func person() (string, error) { return (&network.Invite{Person: hashid.ID{1}}).Text() }
 
 // newer is an invite of a version that does not exist yet.
-func newer() (string, error) {
-	digits, err := bech32.ConvertBits([]byte{2, 0, 0, 0}, 8, 5, true)
+func newer() (string, error) { return encoded(2, 0, 0, 0) }
+
+// neither is an invite to nothing.
+func neither() (string, error) { return encoded(1) }
+
+func encoded(b ...byte) (string, error) {
+	digits, err := bech32.ConvertBits(b, 8, 5, true)
 	if err != nil {
 		return "", err
 	}
@@ -239,8 +246,26 @@ func (n *nodes) of(ts *testscript.TestScript, name string) *running {
 }
 
 func (n *nodes) tell(ts *testscript.TestScript, _ bool, args []string) {
-	r := n.of(ts, args[0])
-	_, err := io.WriteString(r.in, args[1]+"\n")
+	answer := n.of(ts, args[0]).answer(ts, args[1])
+	if !regexp.MustCompile(args[2]).MatchString(answer) {
+		ts.Fatalf("the answer to %q is %s", args[1], answer)
+	}
+}
+
+func (n *nodes) ask(ts *testscript.TestScript, _ bool, args []string) {
+	answer := n.of(ts, args[0]).answer(ts, args[1])
+	var fields map[string]any
+	ts.Check(json.Unmarshal([]byte(answer), &fields))
+	text, ok := fields[args[2]].(string)
+	if fields["event"] != "done" || !ok {
+		ts.Fatalf("the answer to %q is %s", args[1], answer)
+	}
+	ts.Setenv(args[3], text)
+}
+
+// answer is what comes of a line, a done or an error.
+func (r *running) answer(ts *testscript.TestScript, line string) string {
+	_, err := io.WriteString(r.in, line+"\n")
 	ts.Check(err)
 	for r.events.Scan() {
 		var event struct{ Event, Line string }
@@ -249,12 +274,13 @@ func (n *nodes) tell(ts *testscript.TestScript, _ bool, args []string) {
 			r.told = append(r.told, r.events.Text())
 			continue
 		}
-		if event.Line != args[1] || !regexp.MustCompile(args[2]).MatchString(r.events.Text()) {
-			ts.Fatalf("the answer to %q is %s", args[1], r.events.Text())
+		if event.Line != line {
+			ts.Fatalf("the answer to %q is %s", line, r.events.Text())
 		}
-		return
+		return r.events.Text()
 	}
-	ts.Fatalf("no answer to %q: %s", args[1], r.errors)
+	ts.Fatalf("no answer to %q: %s", line, r.errors)
+	return ""
 }
 
 func (n *nodes) hears(ts *testscript.TestScript, _ bool, args []string) {
@@ -280,6 +306,10 @@ func (n *nodes) hangup(ts *testscript.TestScript, _ bool, args []string) {
 	r := n.of(ts, args[0])
 	ts.Check(r.in.Close())
 	r.end(ts, args[1])
+}
+
+func (n *nodes) ended(ts *testscript.TestScript, _ bool, args []string) {
+	n.of(ts, args[0]).end(ts, args[1])
 }
 
 func (n *nodes) signal(ts *testscript.TestScript, _ bool, args []string) {

@@ -20,6 +20,8 @@ const (
 	newline = '\ue00a'
 	// newlineSign is what the screen shows for it, of the same width.
 	newlineSign = '⏎'
+	// hiddenSign is what it shows for a rune that has a width and shows nothing.
+	hiddenSign = '\ufffd'
 
 	historyLimit = 500
 
@@ -343,22 +345,6 @@ func pastedRunes(s string) []rune {
 		}
 	}
 	return rs
-}
-
-// paint shows the line being typed. It shows as many cells as the line editor
-// counts: a control, which is there for a moment only, has none.
-func paint(line []rune, _ int) []rune {
-	shown := make([]rune, 0, len(line))
-	for _, r := range line {
-		switch r {
-		case newline:
-			shown = append(shown, newlineSign)
-		case keyPaste, keyErase:
-		default:
-			shown = append(shown, r)
-		}
-	}
-	return shown
 }
 
 // makeRaw is called when a read begins. The terminal then stays raw until close:

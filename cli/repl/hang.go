@@ -4,8 +4,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/width"
 )
 
 const (
@@ -37,12 +35,12 @@ func hang(s string, columns int) string {
 		n := fit(line, columns)
 		b.WriteString(line[:n])
 		for line = strings.TrimLeft(line[n:], " "); line != ""; line = strings.TrimLeft(line[n:], " ") {
+			n = fit(line, columns-len(hanging))
 			b.WriteByte('\n')
-			if runsLeft(line) {
+			if runsLeft(line[:n]) {
 				b.WriteString(fence)
 			}
 			b.WriteString(hanging)
-			n = fit(line, columns-len(hanging))
 			b.WriteString(line[:n])
 		}
 	}
@@ -93,11 +91,7 @@ func cells(r rune) int {
 		return 8
 	case r < unicode.MaxASCII, unicode.Is(unicode.M, r):
 		return 1
-	case !unicode.IsLetter(r):
-		return 2
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
+	case !unicode.IsLetter(r), wide(r):
 		return 2
 	}
 	return 1

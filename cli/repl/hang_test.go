@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/bidi"
+
+	"chatnt/node/control"
 )
 
 func TestHang(t *testing.T) {
@@ -33,10 +35,30 @@ func TestHang(t *testing.T) {
 		{20, strings.Repeat("☃", 11), strings.Repeat("☃", 10) + "\n" + in + "☃"},                   // some draw it wide
 		{20, strings.Repeat("x", 19) + "e\u0301", strings.Repeat("x", 19) + "\n" + in + "e\u0301"}, // a mark stays on its letter
 		{20, "[12:01] bob: \u200eשלום 5 7 [12:02] x\u200e", "[12:01] bob: \u200eשלום 5\n" + in + "7 [12:02] x\u200e"},
+		{20, "[12:01] bob: aaaaaaa bbbbbbbbb שלום 5 ccc ddd", "[12:01] bob: aaaaaaa\n" + in + "bbbbbbbbb\n\u200e" + in + "שלום 5 ccc\n" + in + "ddd"}, // each row for itself
 		{20, "[12:01] bob: aaaaaaa שלום 5", "[12:01] bob: aaaaaaa\n\u200e" + in + "שלום 5"},
 	} {
 		if got := hang(test.line, test.columns); got != test.want {
 			t.Errorf("hang(%q, %d) =\n%q, want\n%q", test.line, test.columns, got, test.want)
+		}
+	}
+}
+
+// A history of the longest texts, of nothing but what takes most rows, is broken in one go through each.
+func TestHangTakesLongTexts(t *testing.T) {
+	const long = 30_000 // bytes: a text has hardly more
+	h := control.History{}
+	for range 20 {
+		h.Texts = append(h.Texts, control.Said{Name: "bob", Text: strings.Repeat("\n", long)})
+	}
+	for _, columns := range []int{hangFrom, 80} {
+		rows := strings.Split(hang(Result(h), columns), "\n")
+		breaks := 0
+		for _, row := range rows {
+			breaks += strings.Count(row, "⏎")
+		}
+		if fit := (columns - len(hanging)) / 4; breaks != len(h.Texts)*long || len(rows) < breaks/(fit+1) {
+			t.Errorf("%d line ends are in %d rows of %d cells", breaks, len(rows), columns)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/mdp/qrterminal/v3"
 )
@@ -27,4 +29,19 @@ func PrintQR(w io.Writer, text string) error {
 	})
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// inviteQR draws an invite as a QR code for a terminal of so many columns, or says why not.
+// In capitals it takes a smaller one, and is the same invite.
+func inviteQR(invite string, columns int) string {
+	var b strings.Builder
+	if err := PrintQR(&b, strings.ToUpper(invite)); err != nil {
+		return "(" + err.Error() + ")"
+	}
+	drawn := strings.TrimSuffix(b.String(), "\n")
+	first, _, _ := strings.Cut(drawn, "\n")
+	if need := utf8.RuneCountInString(first); need > columns {
+		return fmt.Sprintf("(Its QR code takes %d columns, more than there are here.)", need)
+	}
+	return drawn
 }

@@ -56,3 +56,22 @@ func TestPrintQRErrors(t *testing.T) {
 		t.Errorf("a writer that fails: %v", err)
 	}
 }
+
+// In the prompt, an invite is drawn where there is room, and it is that invite.
+func TestInviteQR(t *testing.T) {
+	const invite = "chatnt:qyxq8pqqq"
+	var want bytes.Buffer
+	if err := PrintQR(&want, strings.ToUpper(invite)); err != nil {
+		t.Fatal(err)
+	}
+	columns := utf8.RuneCountInString(strings.SplitAfter(want.String(), "\n")[0]) - 1
+	if got := inviteQR(invite, columns); got+"\n" != want.String() {
+		t.Errorf("%d columns:\n%s\nwant\n%s", columns, got, want.String())
+	}
+	if got := inviteQR(invite, columns-1); !strings.Contains(got, "columns") || strings.ContainsAny(got, "▄▀█") {
+		t.Errorf("in too few columns: %q", got)
+	}
+	if got := inviteQR(strings.Repeat("x", 2*maxQR), 80); !strings.Contains(got, "do not fit") {
+		t.Errorf("a text that fits no code: %q", got)
+	}
+}

@@ -13,7 +13,7 @@ import (
 func Event(e control.Event) string {
 	switch e := e.(type) {
 	case control.Ready:
-		return fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Inline(e.Network), e.Hashid)
+		return ready(e)
 	case control.MessageReceived:
 		again := ""
 		if e.Again {
@@ -32,6 +32,23 @@ func Event(e control.Event) string {
 	return ""
 }
 
+// ready names the identity where there are several, and tells whoever starts one for
+// the first time what it shows.
+func ready(e control.Ready) string {
+	who := e.Hashid
+	if e.Identity != "" {
+		who = fmt.Sprintf("%s, %s", Inline(e.Identity), e.Hashid)
+	}
+	text := fmt.Sprintf("Ready in %s as %s. /help lists the commands.", Inline(e.Network), who)
+	if e.Unseen > 0 {
+		text = fmt.Sprintf("You are %s. Nobody sees your node in %s for %d s more, so that it does not come as the other goes.", who, Inline(e.Network), e.Unseen)
+	}
+	if e.First {
+		text += "\nYou are visible: whoever knows this hashid can find this node and its IP address. /set visible says more."
+	}
+	return text
+}
+
 func contactChanged(e control.ContactChanged) string {
 	name := called(e.Local, e.Tag)
 	switch e.State {
@@ -44,7 +61,7 @@ func contactChanged(e control.ContactChanged) string {
 	case "removed":
 		return fmt.Sprintf("%s is a stranger again, and what was said is deleted.", name)
 	}
-	return fmt.Sprintf("%s: %s.", name, e.State)
+	return fmt.Sprintf("%s is %s now.", name, e.State) // without a colon: somebody may be called error
 }
 
 func status(e control.StatusChanged) string {
@@ -74,6 +91,10 @@ func request(from, nick, tag, text string) string {
 	return shown
 }
 
+// own is how this person is called beside what it said. No name has brackets, and some
+// would like to be called "you".
+const own = "(you)"
+
 // contactLine shows a contact as it stands.
 func contactLine(c control.Contact) string {
 	line := fmt.Sprintf("%-16s %-9s %s", called(c.Name, c.Tag), c.State, c.Hashid)
@@ -89,7 +110,10 @@ func contactLine(c control.Contact) string {
 	return line
 }
 
-const day = "2006-01-02 15:04"
+const (
+	day        = "2006-01-02 15:04"
+	usageWidth = 36 // of a command, before what it does; after a longer one that is on the next line
+)
 
 func clock(t time.Time) string { return t.Local().Format("15:04") }
 
@@ -99,14 +123,31 @@ func Result(result any) string {
 	switch r := result.(type) {
 	case control.Help:
 		for _, c := range r.Commands {
-			fmt.Fprintf(&b, "%-36s %s\n", c.Usage, c.Help)
+			if len(c.Usage) > usageWidth {
+				fmt.Fprintf(&b, "%s\n%*s %s\n", c.Usage, usageWidth, "", c.Help)
+			} else {
+				fmt.Fprintf(&b, "%-*s %s\n", usageWidth, c.Usage, c.Help)
+			}
 		}
 	case control.ID:
-		fmt.Fprintf(&b, "hashid  %s\nnode    %s\n", r.Hashid, r.Node)
+		fmt.Fprintf(&b, "hashid  %s\nnode    %s\nlisted  %s\n", r.Hashid, r.Node, listed(r.Listed))
+	case control.Identities:
+		for _, one := range r.Identities {
+			b.WriteString(identity(one))
+		}
+	case control.Identity:
+		fmt.Fprintf(&b, "%s is a new identity: /id use %s begins to use it.\n%s", Inline(r.Name), Inline(r.Name), identity(r))
+	case control.NowUsed:
+		fmt.Fprintf(&b, "The node ends, and another starts for %s.\n", Inline(r.Name))
+	case control.Visible:
+		first := min(1, len(r.Why))
+		fmt.Fprintf(&b, "%s%s.\n", strings.ToUpper(r.Why[:first]), Clean(r.Why[first:]))
 	case control.Nick:
 		fmt.Fprintf(&b, "You call yourself %s.\n", quote(r.Nick))
 	case control.Invite:
 		fmt.Fprintln(&b, r.Invite)
+	case control.Listing:
+		b.WriteString(listing(r))
 	case control.Contacts:
 		for _, c := range r.Contacts {
 			fmt.Fprintln(&b, contactLine(c))
@@ -135,7 +176,7 @@ func Result(result any) string {
 		for _, said := range r.Texts {
 			who := called(said.Name, said.Tag)
 			if said.Own {
-				who = "you"
+				who = own
 			}
 			fmt.Fprintf(&b, "[%s] %s: %s\n", said.At.Local().Format(day), who, Inline(said.Text))
 		}
@@ -155,6 +196,34 @@ func Result(result any) string {
 		b.WriteString(Status(r))
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// listing says who can find this person.
+func listing(l control.Listing) string {
+	if l.Listed {
+		return "You are listed: whoever knows your hashid can find you and ask you.\n"
+	}
+	return "You are not listed: only your contacts, and who has a link that /invite prints from now on, can find you; for two weeks whoever knows your hashid sees that you took your record back.\n"
+}
+
+// listed is the same in a few words.
+func listed(yes bool) string {
+	if yes {
+		return "yes: the hashid is enough to find you"
+	}
+	return "no: only contacts and who has a link of /invite find you"
+}
+
+// identity shows one of a profile's identities.
+func identity(i control.Identity) string {
+	mark, made := ' ', ""
+	if i.Used {
+		mark = '*'
+	}
+	if !i.Made.IsZero() {
+		made = "  made " + i.Made.Local().Format("2006-01-02")
+	}
+	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), i.Hashid, made)
 }
 
 // settings says what is kept of a conversation.
@@ -183,10 +252,13 @@ func Status(s control.Status) string {
 	if s.Public {
 		kind = "public"
 	}
-	fmt.Fprintf(&b, "hashid       %s\nnode         %s\n", s.Hashid, s.Node)
+	fmt.Fprintf(&b, "hashid       %s\nnode         %s\nlisted       %s\n", s.Hashid, s.Node, listed(s.Listed))
 	fmt.Fprintf(&b, "network      %s (%s, %d hops)\n", Inline(s.Network), kind, s.Hops)
 	for _, a := range s.Listen {
 		fmt.Fprintf(&b, "listening    %s\n", a)
+	}
+	if s.Unseen > 0 {
+		fmt.Fprintf(&b, "listening    in %d s: until then nobody sees this node\n", s.Unseen)
 	}
 	fmt.Fprintf(&b, "relays       %d known, %d usable", s.Known, s.Usable)
 	if s.Missing > 0 {

@@ -32,3 +32,13 @@ func TestWrongClockIsSaid(t *testing.T) {
 		t.Errorf("a right clock is shown as\n%s", got)
 	}
 }
+
+// What a command does stands in one column, below the command where that is long.
+func TestHelpIsAColumn(t *testing.T) {
+	long := "/set [history on|off | ttl TIME|off] [NAME]"
+	got := Result(control.Help{Commands: []control.CommandHelp{{Usage: "/quit", Help: "stop"}, {Usage: long, Help: "keep"}}})
+	blank := strings.Repeat(" ", 32)
+	if want := "/quit" + blank + "stop\n" + long + "\n     " + blank + "keep"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

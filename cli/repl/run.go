@@ -13,33 +13,40 @@ import (
 	"chatnt/node/control"
 )
 
-// Run connects a node with a person: at a terminal with a prompt, otherwise
+// Run connects a profile's node with a person: at a terminal with a prompt, otherwise
 // with lines in and out. in may be nil for none. It returns when the input ends,
 // /quit is given or ctx ends; the error is ErrInterrupt after Ctrl-C twice.
-func Run(ctx context.Context, n control.Node, in, out *os.File) error {
+func Run(ctx context.Context, profile control.Profile, in, out *os.File) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := control.NewDialogue(n)
+	s := control.NewDialogue(profile)
 	term, err := Open(in, out, s.Complete)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = term.Close() }()
 	p := &prompter{dialogue: s, term: term}
+	if term.Interactive() {
+		s.Confirm = func(question string) bool { return p.confirmed(ctx, question) }
+	}
 	told, ready := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(told)
+		var once sync.Once
 		for {
-			e, err := n.Next(ctx)
+			e, err := profile.Next(ctx)
 			if err != nil {
 				return
 			}
 			if text := Event(e); text != "" {
 				term.Println(text)
 			}
-			switch e.(type) {
+			switch e := e.(type) {
 			case control.Ready:
-				close(ready)
+				once.Do(func() { close(ready) })
+				if e.First {
+					_ = profile.Told() // or it is told again
+				}
 			case control.ContactChanged, control.Warning: // of the open conversation, it may be
 				p.set()
 			}
@@ -49,13 +56,14 @@ func Run(ctx context.Context, n control.Node, in, out *os.File) error {
 	case <-ready: // lines that came earlier wait for it
 	case <-ctx.Done():
 	}
-	err = dialogue(ctx, s, term, p, in == nil)
+	width := func() int { columns, _ := size(out); return columns }
+	err = dialogue(ctx, s, term, p, width, in == nil)
 	cancel()
 	<-told
 	return err
 }
 
-func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, p *prompter, headless bool) error {
+func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, p *prompter, width func() int, headless bool) error {
 	if headless {
 		<-ctx.Done()
 		return nil
@@ -89,17 +97,20 @@ func dialogue(ctx context.Context, s *control.Dialogue, term *Terminal, p *promp
 		if err != nil {
 			term.Println("error: " + Inline(err.Error()))
 		} else {
-			show(term, result)
+			show(term, width, result)
 		}
 	}
 	return nil
 }
 
-// show prints the result of a command.
-func show(term *Terminal, result any) {
+// show prints the result of a command, on a terminal of so many columns if it is one.
+func show(term *Terminal, width func() int, result any) {
 	text := Result(result)
 	switch r := result.(type) {
-	case control.Invite: // for others to copy
+	case control.Invite: // for others to scan, or to copy
+		if term.Interactive() {
+			term.PrintRaw(inviteQR(r.Invite, width()))
+		}
 		term.PrintRaw(text)
 		return
 	case control.Safety:
@@ -118,12 +129,16 @@ type prompter struct {
 	dialogue *control.Dialogue
 	term     *Terminal
 
-	mu sync.Mutex // one at a time, so that the last one set is the newest
+	mu     sync.Mutex // one at a time, so that the last one set is the newest
+	asking bool       // guarded by mu: the prompt is that of a question
 }
 
 func (p *prompter) set() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.asking {
+		return
+	}
 	with, open := p.dialogue.Open()
 	if !open {
 		p.term.SetPrompt("> ")
@@ -137,6 +152,25 @@ func (p *prompter) set() {
 		mark = " [verified]"
 	}
 	p.term.SetPrompt(called(with.Name, with.Tag) + mark + "> ")
+}
+
+// confirmed asks a person a question that only a yes answers with yes.
+func (p *prompter) confirmed(ctx context.Context, question string) bool {
+	p.ask(true)
+	defer p.ask(false)
+	p.term.Println(Clean(question))
+	answer, err := p.term.ReadLine(ctx)
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return err == nil && (answer == "y" || answer == "yes")
+}
+
+// ask begins or ends a question. What happens meanwhile does not change its prompt.
+func (p *prompter) ask(asking bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asking = asking; asking {
+		p.term.SetPrompt("[y/N] ")
+	}
 }
 
 // Ask reads one line from a terminal, for a question asked before the prompt.

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -9,9 +10,16 @@ import (
 	"chatnt/node/control"
 )
 
-// person is a control.Node with one contact, who changes while the prompt stands.
+type (
+	profileMethods = control.Profile
+	nodeMethods    = control.Node
+)
+
+// person is a control.Profile, and its control.Node, with one contact, who changes while
+// the prompt stands.
 type person struct {
-	control.Node // nil: what the test does not need is not there
+	profileMethods // nil, as the other: what the test does not need is not there
+	nodeMethods
 
 	events chan control.Event
 
@@ -28,6 +36,8 @@ func (p *person) Next(ctx context.Context) (control.Event, error) {
 	}
 }
 
+func (p *person) Node() control.Node { return p }
+
 func (p *person) Contact(string) (control.Contact, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -36,7 +46,7 @@ func (p *person) Contact(string) (control.Contact, error) {
 
 func (p *person) Contacts() []control.Contact { return nil }
 
-func (p *person) Invite() (string, error) { return "chatnt:" + strings.Repeat("q", 60), nil }
+func (p *person) InviteMe(bool) (string, error) { return "chatnt:" + strings.Repeat("q", 60), nil }
 
 func (p *person) Safety(string) (control.Safety, error) {
 	return control.Safety{Name: "bob", Digits: "1", Words: "one", QR: "x"}, nil
@@ -71,6 +81,10 @@ func TestPromptFollowsTheContact(t *testing.T) {
 	// What is copied or scanned is not broken into rows.
 	terminal.press("/invite\r")
 	terminal.wait("chatnt:"+strings.Repeat("q", 33), strings.Repeat("q", 27), ">")
+	terminal.waitUntil("a QR code above the invite", func(rows []string) bool {
+		at := slices.IndexFunc(rows, func(row string) bool { return strings.HasPrefix(row, "chatnt:") })
+		return at > 0 && strings.Contains(rows[at-1], "▀")
+	})
 	terminal.press("/verify bob\r")
 	terminal.waitUntil("a QR code above the number", func(rows []string) bool {
 		for i, row := range rows {

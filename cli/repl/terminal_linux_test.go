@@ -111,6 +111,36 @@ func TestPaste(t *testing.T) {
 	}
 }
 
+// What is invisible in a paste is in the line and not on the screen, where the cursor finds its way all the same.
+func TestPasteOfTheInvisible(t *testing.T) {
+	p := openPTY(t)
+	terminal := p.terminal(nil)
+	result := reading(t.Context(), terminal)
+	p.wait(">")
+	p.press(pasteStart + "a\u202eb\u2066c\U000e0041d\u200be\u2028f" + pasteEnd)
+	p.wait("> abcde⏎f")
+	p.press("\x01\x1b[C\x1b[C\x1b[CX") // to the start, and over three of them
+	p.wait("> abXcde⏎f")
+	p.press("\r")
+	expect(t, result, "a\u202ebX\u2066c\U000e0041d\u200be\u2028f", nil)
+	for _, r := range p.written() {
+		if r != 0x1b && r != '\r' && r != '\n' && r != '\b' && (isHidden(r) || isLineBreak(r)) {
+			t.Errorf("%+q reached the terminal", r)
+		}
+	}
+	// So they are when they are typed, one by one, and when the line comes back.
+	result = reading(t.Context(), terminal)
+	p.press("\u202ex\u200by")
+	p.wait("> xy")
+	p.press("\x1b[A")
+	p.wait("> abXcde⏎f")
+	p.press("\r")
+	expect(t, result, "a\u202ebX\u2066c\U000e0041d\u200be\u2028f", nil)
+	if strings.ContainsAny(p.written(), "\u202e\u200b\u2066") {
+		t.Error("what was typed reached the terminal")
+	}
+}
+
 // A paste may come in any number of pieces, and lines may be printed meanwhile.
 func TestPasteInPieces(t *testing.T) {
 	p := openPTY(t)

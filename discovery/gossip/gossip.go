@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
@@ -85,6 +86,7 @@ func join(ctx context.Context, cfg Config) (*Topic, error) {
 		// What this node publishes itself goes to every neighbour, not only to
 		// those it has been joined to in the mesh, which takes up to a second.
 		pubsub.WithFloodPublish(true),
+		pubsub.WithLogger(slog.New(slog.DiscardHandler)), // it names peers
 	)
 	if err != nil {
 		return nil, err

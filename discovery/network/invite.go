@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
@@ -74,8 +75,11 @@ func ParseInvite(s string) (*Invite, error) {
 		return nil, notInvite(errLong)
 	}
 	s = strings.TrimSpace(s)
-	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+	if !LooksLikeInvite(s) {
 		return nil, notInvite(errPrefix)
+	}
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return nil, ErrChecksum
 	}
 	data := s[len(prefix):]
 	if strings.Contains(data, "1") {
@@ -92,6 +96,29 @@ func ParseInvite(s string) (*Invite, error) {
 	}
 	defer clear(b)
 	return parse(b)
+}
+
+// LooksLikeInvite reports whether a text was meant to be an invite: it begins with
+// "chatnt:", but for one character at the most that is wrong, missing or too much, or two
+// neighbours that changed places. No hashid does.
+func LooksLikeInvite(s string) bool {
+	s = strings.ToLower(s[:min(len(s), 4*len(prefix))])
+	for i := range len(prefix) + 1 {
+		rest, ok := strings.CutPrefix(s, prefix[:i])
+		if !ok {
+			break
+		}
+		_, size := utf8.DecodeRuneInString(rest)
+		switch after := prefix[i:]; {
+		case after == "",
+			strings.HasPrefix(rest[size:], after[1:]), // wrong
+			strings.HasPrefix(rest, after[1:]),        // missing
+			strings.HasPrefix(rest[size:], after),     // too much
+			len(after) > 1 && strings.HasPrefix(rest, after[1:2]+after[:1]+after[2:]):
+			return true
+		}
+	}
+	return false
 }
 
 func notInvite(why error) error { return fmt.Errorf("%w: %w", ErrNotInvite, why) }

@@ -122,7 +122,7 @@ func TestParseInviteTellsWhatIsWrong(t *testing.T) {
 		{"a sentence", "please join us", ErrNotInvite},
 		{"hashid", testPerson().String(), ErrNotInvite},
 		{"another scheme", "other:" + other[6:], ErrNotInvite},
-		{"bech32 separator", strings.Replace(text, ":", "1", 1), ErrNotInvite},
+		{"bech32 separator", strings.Replace(text, ":", "1", 1), ErrChecksum},
 		{"prefix alone", prefix, ErrChecksum},
 		{"short", prefix + "qqqqqq", ErrChecksum},
 		{"half in capitals", strings.ToUpper(text[:50]) + text[50:], ErrChecksum},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"chatnt/discovery/hashid"
 )
 
 // eachText runs a test on the text of each invite.
@@ -27,13 +29,8 @@ func TestEveryWrongCharacterIsCaught(t *testing.T) {
 				if wrong == text {
 					continue
 				}
-				_, err := ParseInvite(wrong)
-				want := ErrChecksum
-				if i < len(prefix) && !strings.EqualFold(wrong[:len(prefix)], prefix) {
-					want = ErrNotInvite
-				}
-				if !errors.Is(err, want) {
-					t.Errorf("character %d as byte %#x: %v, want %v", i, c, err, want)
+				if _, err := ParseInvite(wrong); !errors.Is(err, ErrChecksum) {
+					t.Errorf("character %d as byte %#x: %v, want ErrChecksum", i, c, err)
 				}
 			}
 		}
@@ -42,13 +39,19 @@ func TestEveryWrongCharacterIsCaught(t *testing.T) {
 
 func TestOtherTypingErrorsAreCaught(t *testing.T) {
 	eachText(t, func(t *testing.T, text string) {
-		for i := len(prefix); i < len(text); i++ {
+		for i := range text {
 			wrong := map[string]string{
 				"left out":            text[:i] + text[i+1:],
 				"doubled":             text[:i] + text[i:i+1] + text[i:],
-				"not copied from on":  text[:i],
-				"not copied up to":    prefix + text[i+1:],
+				"a sign before":       text[:i] + "\u00e7" + text[i:],
 				"a line break before": text[:i] + "\n" + text[i:],
+			}
+			if i == 0 {
+				delete(wrong, "a line break before") // it is cut off
+			}
+			if i >= len(prefix) {
+				wrong["not copied from on"] = text[:i]
+				wrong["not copied up to"] = prefix + text[i+1:]
 			}
 			if i == len(prefix) {
 				wrong["a space after"] = text[:i+1] + " " + text[i+1:]
@@ -63,4 +66,17 @@ func TestOtherTypingErrorsAreCaught(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is no invite with a typing error is told from one: a hashid, for one, begins with "a".
+func TestLooksLikeInvite(t *testing.T) {
+	for text, want := range map[string]bool{
+		"chatnt:": true, "CHATNT:QY": true, "chatnt": true, "chatnt;qy": true, "chatnt::qy": true, "catnt:qy": true, "hcatnt:qy": true,
+		"": false, "c": false, "chat": false, "cat:qy": false, "https://chatnt:qy": false, "nonsense": false, hashid.ID{1}.String(): false,
+		strings.Repeat("\xff", 100): false,
+	} {
+		if got := LooksLikeInvite(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
 }

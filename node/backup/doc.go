@@ -27,11 +27,13 @@
 //	6       n     key
 //	6+n     m     value
 //
-// Entries are in the order of their kinds, then of the bytes of their keys, each once. A
-// kind of which there is one has an empty key, all others have one.
+// An identity begins what belongs to it, which goes up to the next: a profile may have
+// several. Entries of one are in the order of their kinds, then of the bytes of their keys,
+// each once. A kind of which an identity has one has an empty key, all others have one. The
+// settings are the profile's, and stand with its first identity.
 //
 //	kind  of               key                         value
-//	1     identity         -                           as in the vault
+//	1     identity         local name                  see below
 //	2     network          -                           as in an invite
 //	3     nick             -                           UTF-8
 //	4     sequence         -                           last of the person's key records, 8 bytes
@@ -41,10 +43,19 @@
 //	8     request          hashid                      JSON
 //	9     conversation     hashid                      JSON, without a session
 //	10    texts seen       hashid, space, chunk        ids, 8 bytes each
-//	11    key record       hashid                      of a contact, as it was signed
+//	11    key record       hashid                      of a contact, as in the vault
 //	12    outbox           hashid, space, place        JSON
 //	13    not yet shown    number                      JSON
 //	14    history          hashid, space, number       JSON
+//	15    listing          -                           as in the vault
+//
+// The value of an identity is
+//
+//	offset  size  field
+//	0       1     flags: 1 it is the one in use, 2 its node is hidden, 4 the ports in the
+//	              settings are its own
+//	1       8     when it was made, in seconds since 1970; 0 if that is not known
+//	9       65    its keys, as in the vault
 //
 // Where nothing else is said, keys and values are those of a vault of version 2. Sessions,
 // what came early in them, sealed frames, first messages, prekeys and the

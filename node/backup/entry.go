@@ -27,6 +27,7 @@ const (
 	Outgoing
 	Unshown
 	Said
+	Listing
 
 	end Kind = 0
 )
@@ -59,13 +60,13 @@ type Entry struct {
 	Value []byte
 }
 
-// single reports whether a backup holds one of a kind at most.
-func (k Kind) single() bool { return Identity <= k && k <= Settings }
+// single reports whether a backup holds one of a kind at most of each identity.
+func (k Kind) single() bool { return Network <= k && k <= Settings || k == Listing }
 
 // check holds for every entry that is written or read.
 func (e *Entry) check() error {
 	switch {
-	case e.Kind < Identity || e.Kind > Said:
+	case e.Kind < Identity || e.Kind > Listing:
 		return fmt.Errorf("there is no kind %d of entries", e.Kind)
 	case len(e.Key) > maxKey || e.Kind.single() != (e.Key == ""):
 		return fmt.Errorf("an entry of kind %d has a key of %d bytes", e.Kind, len(e.Key))
@@ -75,9 +76,13 @@ func (e *Entry) check() error {
 	return nil
 }
 
-// follows reports whether e may stand after other.
+// follows reports whether e may stand after other. The first entry is an identity, and with
+// each the order begins anew; how many there are is for package node to bound.
 func (e *Entry) follows(other *Entry) bool {
-	return cmp.Or(cmp.Compare(e.Kind, other.Kind), cmp.Compare(e.Key, other.Key)) > 0
+	if e.Kind == Identity {
+		return true
+	}
+	return other.Kind != end && cmp.Or(cmp.Compare(e.Kind, other.Kind), cmp.Compare(e.Key, other.Key)) > 0
 }
 
 // Append encodes e at the end of dst.

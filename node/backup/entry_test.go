@@ -13,14 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// examples are entries of several kinds in their order.
+// examples are entries of several kinds in their order, of two identities.
 func examples() []Entry {
 	return []Entry{
-		{Kind: Identity, Value: []byte("keys")},
+		{Kind: Identity, Key: "main", Value: []byte("keys")},
 		{Kind: Sequence, Value: []byte{0, 0, 0, 0, 1, 2, 3, 4}},
 		{Kind: Contact, Key: "alice", Value: []byte("{}")},
 		{Kind: Contact, Key: "bob", Value: []byte("{}")},
 		{Kind: Said, Key: "alice 0", Value: []byte{}},
+		{Kind: Identity, Key: "else", Value: []byte("others")},
+		{Kind: Contact, Key: "alice", Value: []byte("{}")},
 	}
 }
 
@@ -94,7 +96,9 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 		b[offset] = value
 		return b
 	}
-	join := func(entries ...string) []byte { return []byte(magic + "\x01" + strings.Join(entries, "") + "\x00") }
+	join := func(entries ...string) []byte {
+		return []byte(magic + "\x01" + "\x01\x01\x00\x00\x00\x00i" + strings.Join(entries, "") + "\x00")
+	}
 	for name, tt := range map[string]struct {
 		data []byte
 		want error
@@ -102,14 +106,16 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 		"something else":          {[]byte("the diary of a lighthouse keeper"), ErrFormat},
 		"a newer version":         {change(first-1, 2), ErrVersion},
 		"version 0":               {change(first-1, 0), ErrDamaged},
-		"an unknown kind":         {change(first, byte(Said)+1), ErrDamaged},
-		"a key where there's one": {join("\x01\x01\x00\x00\x00\x00k"), ErrDamaged},
+		"an unknown kind":         {change(first, byte(Listing)+1), ErrDamaged},
+		"no identity":             {[]byte(magic + "\x01\x02\x00\x00\x00\x00\x00\x00"), ErrDamaged},
+		"one without a name":      {join("\x01\x00\x00\x00\x00\x00"), ErrDamaged},
+		"a key where there's one": {join("\x02\x01\x00\x00\x00\x00k"), ErrDamaged},
 		"no key":                  {join("\x07\x00\x00\x00\x00\x00"), ErrDamaged},
-		"kinds out of order":      {join("\x02\x00\x00\x00\x00\x00", "\x01\x00\x00\x00\x00\x00"), ErrDamaged},
+		"kinds out of order":      {join("\x03\x00\x00\x00\x00\x00", "\x02\x00\x00\x00\x00\x00"), ErrDamaged},
 		"keys out of order":       {join("\x07\x01\x00\x00\x00\x00b", "\x07\x01\x00\x00\x00\x00a"), ErrDamaged},
-		"twice":                   {join("\x01\x00\x00\x00\x00\x00", "\x01\x00\x00\x00\x00\x00"), ErrDamaged},
-		"a value too long":        {join("\x01\x00\x00\x10\x00\x01" + strings.Repeat("x", MaxValue+1)), ErrDamaged},
-		"a length without end":    {join("\x01\x00\xff\xff\xff\xff"), ErrDamaged},
+		"twice":                   {join("\x02\x00\x00\x00\x00\x00", "\x02\x00\x00\x00\x00\x00"), ErrDamaged},
+		"a value too long":        {join("\x02\x00\x00\x10\x00\x01" + strings.Repeat("x", MaxValue+1)), ErrDamaged},
+		"a length without end":    {join("\x02\x00\xff\xff\xff\xff"), ErrDamaged},
 		"more after the end":      {append(bytes.Clone(valid), 0), ErrDamaged},
 	} {
 		if _, err := readAll(bytes.NewReader(tt.data)); !errors.Is(err, tt.want) {
@@ -126,16 +132,24 @@ func TestRefusesWhatItWouldNotWrite(t *testing.T) {
 func TestWritesNothingThatItWouldRefuse(t *testing.T) {
 	for name, entries := range map[string][]Entry{
 		"kind 0":           {{}},
-		"an unknown kind":  {{Kind: Said + 1, Key: "k"}},
+		"an unknown kind":  {{Kind: Listing + 1, Key: "k"}},
 		"a key":            {{Kind: Nick, Key: "k"}},
 		"no key":           {{Kind: Relay}},
 		"a key too long":   {{Kind: Relay, Key: strings.Repeat("k", 256)}},
 		"a value too long": {{Kind: Nick, Value: make([]byte, MaxValue+1)}},
 		"twice":            {{Kind: Nick}, {Kind: Nick}},
-		"out of order":     {{Kind: Nick}, {Kind: Identity}},
+		"a key at the end": {{Kind: Listing, Key: "k"}},
+		"out of order":     {{Kind: Nick}, {Kind: Network}},
+		"no name":          {{Kind: Identity}},
 		"keys":             {{Kind: Relay, Key: "b"}, {Kind: Relay, Key: "a"}},
 	} {
 		w, err := NewWriter(io.Discard)
+		if err == nil {
+			err = w.Put(Entry{Kind: Identity, Key: "main"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, e := range entries {
 			if err == nil {
 				err = w.Put(e)
@@ -145,9 +159,12 @@ func TestWritesNothingThatItWouldRefuse(t *testing.T) {
 			t.Errorf("%s is written", name)
 		}
 	}
-	longest := []Entry{{Kind: Nick, Value: make([]byte, MaxValue)}, {Kind: Relay, Key: strings.Repeat("k", 255), Value: []byte{}}}
+	if w, err := NewWriter(io.Discard); err != nil || w.Put(Entry{Kind: Nick}) == nil {
+		t.Errorf("what belongs to no identity is written, %v", err)
+	}
+	longest := []Entry{{Kind: Identity, Key: "i"}, {Kind: Nick, Value: make([]byte, MaxValue)}, {Kind: Relay, Key: strings.Repeat("k", 255), Value: []byte{}}}
 	got, err := readAll(bytes.NewReader(written(t, longest)))
-	if err != nil || len(got) != 2 || len(got[0].Value) != MaxValue || got[1].Key != longest[1].Key {
+	if err != nil || len(got) != 3 || len(got[1].Value) != MaxValue || got[2].Key != longest[2].Key {
 		t.Errorf("the longest come back as %d, %v", len(got), err)
 	}
 }
@@ -174,7 +191,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(valid)
 	f.Add(valid[:len(valid)-1])
 	f.Add([]byte(magic + "\x01\x00"))
-	f.Add([]byte(magic + "\x01\x01\x00\xff\xff\xff\xff"))
+	f.Add([]byte(magic + "\x01\x01\x01\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		entries, err := readAll(bytes.NewReader(data))
 		if err != nil {

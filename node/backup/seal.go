@@ -15,6 +15,9 @@ import (
 // ask for more are not opened: each step doubles the memory that somebody else's file takes.
 const workFactor = 18
 
+// Temp is the pattern, as os.CreateTemp's, of the name that a backup has until it is whole.
+const Temp = ".chatnt-backup-*"
+
 const (
 	ageName  = "age-encryption.org/"
 	ageIntro = ageName + "v1\n"

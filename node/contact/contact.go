@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/safety"
 )
 
@@ -55,6 +56,36 @@ type Contact struct {
 	Offered  IdentityKey  `json:"offered,omitzero"`  // another X25519 key that came since, which nobody has looked at yet
 	Refused  IdentityKey  `json:"refused,omitzero"`  // the last one of those that the person said no to
 	Verified Verification `json:"verified,omitzero"` // see VerifiedAs
+
+	Link  record.LinkKey `json:"link,omitzero"` // by which the person's key record is found; zero: by the hashid
+	Given Given          `json:"given,omitzero"`
+	Told  record.LinkKey `json:"told,omitzero"` // this person's own, that the contact has confirmed to have
+}
+
+// Given is where else a contact may be found, by what the person here was given: an invite, or
+// the hashid again. It takes the place of Link once a key record was found by it, which nobody
+// but the contact can have published. Till then it is not worth more than who has given it.
+type Given struct {
+	Link record.LinkKey `json:"link,omitzero"` // zero: by the hashid
+	At   time.Time      `json:"at"`            // zero: there is nothing
+}
+
+// givenTried is for how long a contact is looked for where it was never found.
+const givenTried = record.KeyRecordLifetime
+
+// Links are the link keys that the contact is to be looked up by at now, the first before the
+// second; a zero one stands for the hashid.
+func (c Contact) Links(now time.Time) []record.LinkKey {
+	if c.Given.At.IsZero() || c.Given.Link == c.Link || now.Sub(c.Given.At) > givenTried {
+		return []record.LinkKey{c.Link}
+	}
+	return []record.LinkKey{c.Given.Link, c.Link}
+}
+
+// At returns the contact as one who has said where it is found, or was found there.
+func (c Contact) At(link record.LinkKey) Contact {
+	c.Link, c.Given = link, Given{}
+	return c
 }
 
 // IdentityKey is one of a person's two public identity keys. Its text form is 64

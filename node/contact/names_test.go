@@ -31,7 +31,7 @@ func TestNormal(t *testing.T) {
 		"turning":                    {"a\u202e", "\u2066a\u2069", "a\u200f", "\u061ca"},
 		"private and unassigned":     {"a\ue000", "a\u0378", "\U0010fffd"},
 		"what lines are made of": {
-			"ada:", "ada\uff1a", "ada\u2236yes", "ada\ua789", "ada\u0589", "[12]", "ada>", "\u2039ada", "\"ada\"", "\u201cada\u201d", "a\\b", "a⏎", "a;", "a`", "a\u05f4", "a\u276e", "「ada」", "«ada»", "“ada",
+			"(you)", "ada:", "ada\uff1a", "ada\u2236yes", "ada\ua789", "ada\u0589", "[12]", "ada>", "\u2039ada", "\"ada\"", "\u201cada\u201d", "a\\b", "a⏎", "a;", "a`", "a\u05f4", "a\u276e", "「ada」", "«ada»", "“ada",
 		},
 		"marks":         {"\u0301a", "e\u0301\u0301", "a\u0300\u0301\u0302\u0303\u0304", "\u093ea"},
 		"old Hangul":    {"\u1100", "\u1161"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 )
 
 // MaxRequests is how many strangers' requests may wait for an answer at once.
@@ -35,6 +36,8 @@ type Request struct {
 	// The keys that it came with, see Contact; zero if an older version took it in.
 	Identity IdentityKey `json:"identity,omitzero"`
 	Key      IdentityKey `json:"key,omitzero"`
+
+	Link record.LinkKey `json:"link,omitzero"` // by which an answer finds who asks; zero: by the hashid
 }
 
 // asker is a request in the book.
@@ -109,6 +112,13 @@ func (b *Book) Ask(r Request) error {
 	}
 	b.putRequest(r)
 	return nil
+}
+
+// Relocate notes by which link key an answer finds somebody who asks; zero: by the hashid.
+func (b *Book) Relocate(from hashid.ID, link record.LinkKey) {
+	if r := b.requests[from]; r != nil {
+		r.Link = link
+	}
 }
 
 // Asking returns the open request from a hashid, or from the nick of just one, in

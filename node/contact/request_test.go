@@ -1,14 +1,17 @@
 package contact
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 )
 
 // full is a book with all requests it takes: of the identities 0 to 31, asked in
@@ -139,6 +142,61 @@ func TestAskingTellsApart(t *testing.T) {
 	for _, typed := range []string{"", "@", "\u200b", "b0b", nobody.String()[:10]} {
 		if r, err := b.Asking(typed); !errors.Is(err, ErrUnknown) {
 			t.Errorf("Asking(%+q) = %v, %v", typed, r.From, err)
+		}
+	}
+}
+
+// Where the answer goes may change while a request waits; nothing else of it does.
+func TestRelocate(t *testing.T) {
+	link := record.LinkKey{9}
+	r := Request{From: hashid.ID{1}, Nick: "ann", Text: "hi", At: time.Unix(1, 0)}
+	b := New(nil, []Request{r})
+	b.Relocate(r.From, link)
+	b.Relocate(hashid.ID{2}, link) // nobody
+	r.Link = link
+	if got, _ := b.Request(r.From); got != r || len(b.Requests()) != 1 {
+		t.Errorf("%+v", b.Requests())
+	}
+}
+
+// A contact is looked for where the person here was given that it is, for two weeks, and where it was found before.
+func TestLinks(t *testing.T) {
+	now, before, given := time.Unix(2e9, 0), record.LinkKey{1}, record.LinkKey{2}
+	for _, tt := range []struct {
+		c    Contact
+		want []record.LinkKey
+	}{
+		{Contact{}, []record.LinkKey{{}}},
+		{Contact{Link: before}, []record.LinkKey{before}},
+		{Contact{Link: before, Given: Given{given, now}}, []record.LinkKey{given, before}},
+		{Contact{Link: before, Given: Given{At: now.Add(-givenTried)}}, []record.LinkKey{{}, before}},
+		{Contact{Link: before, Given: Given{given, now.Add(-givenTried - 1)}}, []record.LinkKey{before}},
+		{Contact{Link: before, Given: Given{before, now}}, []record.LinkKey{before}},
+		{Contact{Link: before, Given: Given{given, now}}.At(given), []record.LinkKey{given}},
+	} {
+		if got := tt.c.Links(now); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v is looked up by %v", tt.c, got)
+		}
+	}
+}
+
+// What was stored before there were link keys is of people who are listed, and is written as it was.
+func TestStoredWithoutLinks(t *testing.T) {
+	id, key := hashid.ID{1}.String(), strings.Repeat("09", 32)
+	for _, tt := range []struct {
+		into any
+		raw  string
+	}{
+		{new(Contact), `{"hashid":"` + id + `","name":"ann","nick":"","state":"accepted","since":"1970-01-01T00:00:01Z"}`},
+		{new(Contact), `{"hashid":"` + id + `","name":"ann","nick":"","state":"accepted","since":"1970-01-01T00:00:01Z","link":"` + key + `","told":"` + key + `"}`},
+		{new(Request), `{"from":"` + id + `","nick":"","text":"","at":"1970-01-01T00:00:01Z"}`},
+		{new(Request), `{"from":"` + id + `","nick":"","text":"","at":"1970-01-01T00:00:01Z","link":"` + key + `"}`},
+	} {
+		if err := json.Unmarshal([]byte(tt.raw), tt.into); err != nil {
+			t.Error(err)
+		}
+		if again, err := json.Marshal(tt.into); err != nil || string(again) != tt.raw {
+			t.Errorf("%s\nis written again as\n%s, %v", tt.raw, again, err)
 		}
 	}
 }

@@ -1,12 +1,9 @@
 package control
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-	"chatnt/discovery/hashid"
-	"chatnt/discovery/network"
 	"chatnt/node/message"
 )
 
@@ -24,9 +21,9 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"help", "", "this list", (*Dialogue).help},
-		{"id", "", "your hashid, and your node's id", (*Dialogue).id},
+		{"id", "[list | new NAME | use NAME [-now] | delete NAME [-now]]", "your hashid and your node's id; other identities, of which one is in use", (*Dialogue).id},
 		{"nick", "[NAME]", "what you call yourself to others", (*Dialogue).nick},
-		{"invite", "", "an invite to this network, for one person or many", (*Dialogue).invite},
+		{"invite", "[me | network | new]", "a link to you and this network, or to one of them; new makes the links to you that you gave away before worthless", (*Dialogue).invite},
 		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
 		{"accept", "HASHID|NAME [LOCALNAME]", "say yes to a request", (*Dialogue).accept},
 		{"reject", "HASHID|NAME", "say no to a request", (*Dialogue).reject},
@@ -37,14 +34,16 @@ func commands() []command {
 		{"verify", "NAME [yes|no|NUMBER]", "compare safety numbers, and remember the answer", (*Dialogue).verify},
 		{"contacts", "", "whom you know", (*Dialogue).contacts},
 		{"requests", "", "who waits for your answer", (*Dialogue).requests},
-		{"msg", "[-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"msg", "[-id IDENTITY] [-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"cancel", "ID", "take back a text that waits, if it has not gone out", (*Dialogue).cancel},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
-		{"set", "[history on|off | ttl TIME|off] [NAME]", "what is kept of a conversation, and for how long: /set ttl 1h", (*Dialogue).set},
+		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on [-now] | off]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and whether your node can be", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
 		{"status", "[ID]", "how the node is doing, or how far a text has come", (*Dialogue).status},
+		{"wipe", "[-now]", "destroy the profile, at once and for ever", (*Dialogue).wipe},
 		{"quit", "", "stop", (*Dialogue).quit},
 	}
 }
@@ -68,10 +67,6 @@ func (s *Dialogue) help(string) (any, error) {
 	return h, nil
 }
 
-func (s *Dialogue) id(string) (any, error) {
-	return s.node.ID(), nil
-}
-
 // Nick is the result of /nick.
 type Nick struct {
 	Nick string `json:"nick"`
@@ -85,47 +80,6 @@ func (s *Dialogue) nick(rest string) (any, error) {
 	}
 	nick, err := s.node.Nick()
 	return Nick{nick}, err
-}
-
-// Invite is the result of /invite.
-type Invite struct {
-	Invite string `json:"invite"`
-}
-
-func (s *Dialogue) invite(string) (any, error) {
-	text, err := s.node.Invite()
-	return Invite{text}, err
-}
-
-func (s *Dialogue) add(rest string) (any, error) {
-	who, rest := word(rest)
-	name, text := word(rest)
-	if who == "" || name == "" {
-		return nil, usage("add")
-	}
-	id, err := s.person(who)
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.node.Add(id, name, text)
-}
-
-// person reads a hashid, or an invite that carries one.
-func (s *Dialogue) person(who string) (hashid.ID, error) {
-	if !strings.HasPrefix(strings.ToLower(who), "chatnt:") {
-		return hashid.Parse(who)
-	}
-	invite, err := network.ParseInvite(who)
-	if err != nil {
-		return hashid.ID{}, err
-	}
-	if invite.Person.IsZero() {
-		return hashid.ID{}, errors.New("this invite names a network, but no person to add")
-	}
-	if invite.Network != nil && invite.Network.ID().String() != s.node.Status().NetworkID {
-		return hashid.ID{}, errors.New("this invite belongs to another network than this node")
-	}
-	return invite.Person, nil
 }
 
 func (s *Dialogue) accept(rest string) (any, error) {
@@ -178,6 +132,12 @@ func (s *Dialogue) msg(rest string) (any, error) {
 			send = s.node.SendVerified
 		case "-json": // the text is written as a JSON string
 			quoted = true
+		case "-id": // or the text is not taken
+			var as string
+			as, rest = word(rest)
+			if err := s.speaksFor(as); err != nil {
+				return nil, err
+			}
 		default:
 			return nil, usage("msg")
 		}
@@ -242,6 +202,14 @@ func (s *Dialogue) status(rest string) (any, error) {
 		return s.node.Text(id)
 	}
 	return s.node.Status(), nil
+}
+
+func (s *Dialogue) cancel(rest string) (any, error) {
+	id, rest := word(rest)
+	if id == "" || rest != "" {
+		return nil, usage("cancel")
+	}
+	return s.node.Cancel(id)
 }
 
 func (s *Dialogue) quit(string) (any, error) {

@@ -15,23 +15,35 @@ import (
 
 // Dialogue is one dialogue with a node. Open may be called from any goroutine, all else from one.
 type Dialogue struct {
-	node     Node
+	// Confirm asks a person whether something that cannot be undone is to be done; nil
+	// if there is nobody to ask.
+	Confirm func(question string) bool
+
+	profile  Profile
 	quitting chan struct{} // closed by /quit
 
-	mu   sync.Mutex
-	with string // guarded by mu: hashid of the open conversation, or ""
+	numbers map[string]string // by hashid, the safety numbers that were shown here; owned by who executes lines
+
+	mu   sync.Mutex // taken by who calls Open, and by who changes what it guards
+	node Node       // guarded by mu: that of the last line; nil if another is about to run
+	with string     // guarded by mu: hashid of the open conversation, or ""
 }
 
-// NewDialogue begins a dialogue.
-func NewDialogue(n Node) *Dialogue { return &Dialogue{node: n, quitting: make(chan struct{})} }
+// NewDialogue begins a dialogue with the node of a profile, whichever runs at the time
+// of a line.
+func NewDialogue(p Profile) *Dialogue {
+	return &Dialogue{profile: p, node: p.Node(), quitting: make(chan struct{}), numbers: make(map[string]string)}
+}
 
 // Open returns the contact of the open conversation as it is now; false if none is open.
 func (s *Dialogue) Open() (Contact, bool) {
-	with := s.current()
-	if with == "" {
+	s.mu.Lock()
+	node, with := s.node, s.with
+	s.mu.Unlock()
+	if node == nil || with == "" {
 		return Contact{}, false
 	}
-	c, err := s.node.Contact(with)
+	c, err := node.Contact(with)
 	return c, err == nil
 }
 
@@ -70,6 +82,9 @@ func (s *Dialogue) Execute(line string) (any, error) {
 		return nil, errors.New("this line is not text: it is not valid UTF-8, or has a zero byte")
 	}
 	command := strings.TrimLeft(line, " \t") // or a space too many would send it to somebody
+	if command != "/quit" {                  // which waits for nothing
+		s.turn(s.profile.Node())
+	}
 	switch {
 	case strings.HasPrefix(command, "//"):
 		return s.say(command[1:])
@@ -140,6 +155,7 @@ func (s *Dialogue) Complete(line string) []string {
 		for _, c := range commands() {
 			all = append(all, "/"+c.name+" ")
 		}
+	case s.node == nil: // another is about to run
 	case strings.HasPrefix(line, "@") && !spaced:
 		for _, c := range s.node.Contacts() {
 			all = append(all, "@"+c.Name+" ")

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,13 +27,25 @@ func TestDialogue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	link := linkKey()
+	linked, err := (&network.Invite{Person: hashid.ID{4}, Link: link}).Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := (&network.Invite{Network: netOnly, Person: hashid.ID{4}, Link: link}).Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(verified bool) string {
+		return `{"hashid":"` + hashid.ID{2}.String() + `","name":"bob","digits":"1","words":"one","qr":"x","verified":` + strconv.FormatBool(verified) + `,"changed":false}`
+	}
 	sent := `{"id":"07` + strings.Repeat("0", 30) + `","state":"queued"}`
 	f := newFake()
 	s := control.NewDialogue(f)
 	for _, step := range []struct{ line, did, result, fails string }{
-		{line: "/id", result: `{"hashid":"me","node":"here"}`},
-		{line: "/id ", result: `{"hashid":"me","node":"here"}`},
-		{line: "/id x", fails: "/id takes no arguments"},
+		{line: "/id", result: `{"hashid":"me","node":"here","listed":true}`},
+		{line: "/id ", result: `{"hashid":"me","node":"here","listed":true}`},
+		{line: "/id x", fails: "/id [list | new NAME"},
 		{line: "/", fails: "there is no command /:"},
 		{line: "/ id", fails: "there is no command"},
 		{line: "/ID", fails: "there is no command /ID"},
@@ -40,7 +53,18 @@ func TestDialogue(t *testing.T) {
 		{line: "/nick", result: `{"nick":""}`},
 		{line: "/nick  ada l ", did: `nick "ada l"`, result: `{"nick":"ada l"}`},
 		{line: "/nick bad", did: `nick "bad"`, fails: "a bad nick"},
-		{line: "/invite", result: `{"invite":"chatnt:invite"}`},
+		{line: "/invite", result: `{"invite":"chatnt:both"}`},
+		{line: "/invite me", result: `{"invite":"chatnt:me"}`},
+		{line: "/invite network", result: `{"invite":"chatnt:network"}`},
+		{line: "/invite new", did: "new link", result: `{"invite":"chatnt:both"}`},
+		{line: "/invite you", fails: "/invite [me | network | new]"},
+		{line: "/invite me new", fails: "/invite [me | network | new]"},
+		{line: "/set listed", result: `{"listed":true}`},
+		{line: "/set listed off", did: "listed false", result: `{"listed":false}`},
+		{line: "/set listed", result: `{"listed":false}`},
+		{line: "/set listed on", did: "listed true", result: `{"listed":true}`},
+		{line: "/set listed perhaps", fails: "listed [on|off]"},
+		{line: "/set listed off bob", fails: "listed [on|off]"},
 		{line: "/add", fails: "/add HASHID|INVITE NAME [TEXT]"},
 		{line: "/add " + carol, fails: "/add HASHID|INVITE NAME [TEXT]"},
 		{line: "/add carol carol", fails: "56 letters"},
@@ -50,6 +74,9 @@ func TestDialogue(t *testing.T) {
 		{line: "/add " + invite + " dan", did: `add 4 "dan" ""`, result: "null"},
 		{line: "/add " + strings.ToUpper(invite) + " dan", did: `add 4 "dan" ""`, result: "null"},
 		{line: "/add " + toNetwork + " dan", fails: "names a network, but no person"},
+		{line: "/add " + linked + " dan", did: `add 4 by a link key "dan" ""`, result: "null"},
+		{line: "/add " + elsewhere + " dan", fails: "this invite belongs to another network than this node"},
+		{line: "/add " + linked[:len(linked)-2] + " dan", fails: network.ErrChecksum.Error()},
 		{line: "/add chatnt:x dan", fails: "typing error"},
 		{line: "/accept", fails: "/accept HASHID|NAME [LOCALNAME]"},
 		{line: "/accept a b c", fails: "/accept HASHID|NAME [LOCALNAME]"},
@@ -60,9 +87,9 @@ func TestDialogue(t *testing.T) {
 		{line: "/reject a", did: `reject "a"`, result: "null"},
 		{line: "/contacts", result: `{"contacts":[{"hashid":"` + hashid.ID{2}.String() + `","name":"bob","nick":"Bobby","state":"accepted","since":"1970-01-01T00:00:01Z"}]}`},
 		{line: "/requests", result: `{"requests":[]}`},
-		{line: "/msg", fails: "/msg [-verified] [-json] NAME TEXT"},
-		{line: "/msg bob", fails: "/msg [-verified] [-json] NAME TEXT"},
-		{line: "/msg bob  ", fails: "/msg [-verified] [-json] NAME TEXT"},
+		{line: "/msg", fails: "/msg [-id IDENTITY] [-verified] [-json] NAME TEXT"},
+		{line: "/msg bob", fails: "/msg [-id IDENTITY] [-verified] [-json] NAME TEXT"},
+		{line: "/msg bob  ", fails: "/msg [-id IDENTITY] [-verified] [-json] NAME TEXT"},
 		{line: "/msg -json bob \"two\\nlines\"", did: `send bob "two\nlines"`, result: sent},
 		{line: "/msg -json bob two", fails: "JSON string"},
 		{line: "/msg -json bob \"a\\u0000\"", fails: "JSON string"},
@@ -82,13 +109,22 @@ func TestDialogue(t *testing.T) {
 		{line: "/rename bob robert", did: `rename "bob" "robert"`, result: `{"hashid":"` + hashid.ID{2}.String() + `","name":"robert","nick":"Bobby","state":"accepted","since":"1970-01-01T00:00:01Z"}`},
 		{line: "/verify", fails: "/verify NAME [yes|no|NUMBER]"},
 		{line: "/verify carol", fails: "no such contact"},
-		{line: "/verify bob", result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":false,"changed":false}`},
-		{line: "/verify bob yes ", did: `compare "bob" "yes"`, result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":true,"changed":false}`},
-		{line: "/verify bob 12345 67890", did: `compare "bob" "12345 67890"`, result: `{"hashid":"","name":"bob","digits":"1","words":"one","qr":"x","verified":false,"changed":false}`},
-		{line: "/verify carol yes", did: `compare "carol" "yes"`, fails: "no such contact"},
+		{line: "/verify bob yes", fails: "nothing to say yes to yet: /verify bob shows the number"},
+		{line: "/verify bob no", fails: "nothing to say no to yet: /verify bob shows the number"},
+		{line: "/verify bob", result: number(false)},
+		{line: "/verify bob yes ", did: `compare bob "x" true`, result: number(true)},
+		{line: "/verify bob  no", did: `compare bob "x" false`, result: number(false)},
+		{line: "/verify bob 1", did: `compare bob "1" true`, result: number(true)},
+		{line: "/verify bob 12345 67890", fails: control.ErrOtherNumber.Error()},
+		{line: "/verify carol yes", fails: "no such contact"},
+		{line: "/verify carol 1", fails: "no such contact"},
 		{line: "/status 7", result: `{"id":"7","to":"","state":"sent","reason":""}`},
 		{line: "/status 8", fails: "no such text"},
 		{line: "/status 7 8", fails: "/status [ID]"},
+		{line: "/cancel", fails: "/cancel ID"},
+		{line: "/cancel 7 8", fails: "/cancel ID"},
+		{line: "/cancel 8", fails: "no such text"},
+		{line: "/cancel 7", did: "cancel 7", result: `{"id":"7","to":"","state":"failed","reason":"it was taken back"}`},
 		{line: "/msg bob hi", did: `send bob "hi"`, result: sent},
 		{line: "/msg bob   two  spaces ", did: `send bob "  two  spaces "`, result: sent},
 		{line: "/msg carol hi", fails: "no such contact"},
@@ -156,6 +192,36 @@ func TestQueryFollowsThePerson(t *testing.T) {
 	}
 }
 
+// A yes or no is about the number that was shown in the same dialogue: not about one that another key makes,
+// nor one that somebody else looked at.
+func TestAnswersAreToWhatWasShown(t *testing.T) {
+	f := newFake()
+	s, other := control.NewDialogue(f), control.NewDialogue(f)
+	run := func(s *control.Dialogue, line, fails string, did ...string) {
+		t.Helper()
+		_, err := s.Execute(line)
+		if (err == nil) != (fails == "") || err != nil && !strings.Contains(err.Error(), fails) {
+			t.Errorf("%q: %v", line, err)
+		}
+		if got := f.done(); !slices.Equal(got, did) {
+			t.Errorf("%q did %q", line, got)
+		}
+	}
+	run(s, "/verify bob", "")
+	f.mu.Lock()
+	f.rekeyed = true // while they compare
+	f.mu.Unlock()
+	run(other, "/verify bob yes", "nothing to say yes to")
+	run(other, "/verify bob", "")
+	const stale = "the keys have changed since you looked, and nothing was done: /verify bob shows the new number"
+	run(s, "/verify bob yes", stale)
+	run(s, "/verify bob no", stale)
+	run(s, "/verify bob 1", "not the number")
+	run(s, "/verify "+bob().Hashid, "")
+	run(s, "/verify bob no", "", `compare bob "y" false`)
+	run(s, "/verify bob 2", "", `compare bob "2" true`)
+}
+
 // Every command of /help is one, and is explained.
 func TestHelp(t *testing.T) {
 	result, err := control.NewDialogue(newFake()).Execute("/help")
@@ -174,7 +240,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name := range strings.FieldsSeq("/help /id /nick /add /accept /reject /contacts /requests /msg /query /peers /path /status /quit") {
+	for name := range strings.FieldsSeq("/help /id /nick /invite /add /accept /reject /contacts /requests /msg /query /peers /path /status /set /quit") {
 		if !slices.Contains(names, name) {
 			t.Errorf("%s of the contract is missing", name)
 		}
@@ -205,12 +271,18 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// No line is too odd to be answered, and only /quit ends a dialogue.
+// ends reports whether a line is /quit or /wipe -now.
+func ends(line string) bool {
+	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+	return slices.Equal(words, []string{"/quit"}) || slices.Equal(words, []string{"/wipe", "-now"})
+}
+
+// No line is too odd to be answered, and only these end a dialogue.
 func FuzzExecute(f *testing.F) {
 	for _, line := range []string{
 		"", "/", "//", "@", "#", "/quit", "/quit x", "/msg bob  hi", "@bob hi", "/add a b c", "/query bob", "\x00", "\xff", "/\xff", "@bob\thi", " /quit",
 		"/add chatnt:qqqq bob", "/accept\t\ta b", "/nick \u202e",
-		"/msg -json bob \"a\\nb\"", "/msg -", "/verify bob no", "/rename bob b",
+		"/msg -json bob \"a\\nb\"", "/msg -", "/verify bob no", "/rename bob b", "/wipe -now", "/id use work", "/id delete work -now",
 	} {
 		f.Add(line, line)
 	}
@@ -227,7 +299,7 @@ func FuzzExecute(f *testing.F) {
 			}
 			s.Complete(line)
 		}
-		if quit := strings.Trim(first, " \t") == "/quit" || strings.Trim(second, " \t") == "/quit"; s.Over() != quit {
+		if quit := ends(first) || ends(second); s.Over() != quit {
 			t.Errorf("over is %v", s.Over())
 		}
 	})

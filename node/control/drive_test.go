@@ -16,7 +16,7 @@ import (
 )
 
 // drive runs Drive in the background and returns its error once it has ended.
-func drive(ctx context.Context, n control.Node, in io.Reader, out io.Writer) <-chan error {
+func drive(ctx context.Context, n control.Profile, in io.Reader, out io.Writer) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- control.Drive(ctx, n, in, out) }()
 	return done

@@ -6,12 +6,17 @@ import "time"
 // JSON fields are part of the program's contract; Event is its name there.
 type Event interface{ Event() string }
 
-// Ready says that the node listens.
+// Ready says that the node listens; or that it will, and cannot be seen before, after it has
+// taken the place of another identity's: then a second one follows.
 type Ready struct {
 	Hashid  string   `json:"hashid"`
 	Node    string   `json:"node"`
 	Listen  []string `json:"listen"` // multiaddrs
 	Network string   `json:"network"`
+
+	Identity string `json:"identity,omitempty"` // its local name, if the profile has several
+	First    bool   `json:"-"`                  // the person was not told yet that it is visible
+	Unseen   int    `json:"unseen,omitempty"`   // seconds until it listens
 }
 
 // MessageReceived is a text from a contact. Again marks one that may have been
@@ -69,7 +74,7 @@ type RelaysChanged struct {
 // Warning says that something is wrong that a person should know of, or that it
 // no longer is.
 type Warning struct {
-	About string `json:"about"` // one word: "clock", "session", "key"
+	About string `json:"about"` // one word: "clock", "session", "key", "listing"
 	Text  string `json:"text"`  // a sentence, and what to do
 	Over  bool   `json:"over"`  // it is no longer so
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/message"
@@ -26,6 +27,10 @@ type fakeNode struct {
 	mu   sync.Mutex
 	did  []string // guarded by mu
 	nick string   // guarded by mu
+
+	unlisted bool // guarded by mu
+	rekeyed  bool // guarded by mu: bob has come with another key
+	hidden   bool // for who asks from one goroutine
 }
 
 func newFake(events ...control.Event) *fakeNode {
@@ -64,7 +69,11 @@ func (f *fakeNode) Next(ctx context.Context) (control.Event, error) {
 	}
 }
 
-func (f *fakeNode) ID() control.ID { return control.ID{Hashid: "me", Node: "here"} }
+func (f *fakeNode) ID() control.ID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return control.ID{Hashid: "me", Node: "here", Listed: !f.unlisted}
+}
 
 func (f *fakeNode) Nick() (string, error) {
 	f.mu.Lock()
@@ -83,10 +92,31 @@ func (f *fakeNode) SetNick(nick string) error {
 	return nil
 }
 
-func (f *fakeNode) Invite() (string, error) { return "chatnt:invite", nil }
+func (f *fakeNode) Invite() (string, error) { return "chatnt:network", nil }
 
-func (f *fakeNode) Add(id hashid.ID, name, text string) error {
-	f.note("add %x %q %q", id[0], name, text)
+func (f *fakeNode) InviteMe(withNetwork bool) (string, error) {
+	if withNetwork {
+		return "chatnt:both", nil
+	}
+	return "chatnt:me", nil
+}
+
+func (f *fakeNode) NewLink() error { f.note("new link"); return nil }
+
+func (f *fakeNode) SetListed(listed bool) error {
+	f.note("listed %v", listed)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unlisted = !listed
+	return nil
+}
+
+func (f *fakeNode) Add(who record.Locator, name, text string) error {
+	by := ""
+	if !who.Link.IsZero() {
+		by = " by a link key"
+	}
+	f.note("add %x%s %q %q", who.Hashid[0], by, name, text)
 	return nil
 }
 
@@ -105,14 +135,25 @@ func (f *fakeNode) Rename(name, to string) (control.Contact, error) {
 
 func (f *fakeNode) Safety(name string) (control.Safety, error) {
 	c, err := f.Contact(name)
-	return control.Safety{Name: c.Name, Digits: "1", Words: "one", QR: "x"}, err
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rekeyed {
+		return control.Safety{Hashid: c.Hashid, Name: c.Name, Digits: "2", Words: "two", QR: "y", Changed: true}, err
+	}
+	return control.Safety{Hashid: c.Hashid, Name: c.Name, Digits: "1", Words: "one", QR: "x"}, err
 }
 
-func (f *fakeNode) Compare(name, said string) (control.Safety, error) {
-	f.note("compare %q %q", name, said)
+func (f *fakeNode) Compare(name, number string, same bool) (control.Safety, error) {
 	s, err := f.Safety(name)
-	s.Verified = said == "yes"
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	if number != s.Digits && number != s.QR {
+		return s, control.ErrOtherNumber
+	}
+	f.note("compare %s %q %v", s.Name, number, same)
+	s.Verified = same
+	return s, nil
 }
 
 func (f *fakeNode) SendVerified(name, text string) (message.ID, error) {
@@ -131,6 +172,14 @@ func (f *fakeNode) Text(id string) (control.Text, error) {
 		return control.Text{}, errors.New("no such text")
 	}
 	return control.Text{ID: id, State: control.Sent}, nil
+}
+
+func (f *fakeNode) Cancel(id string) (control.Text, error) {
+	if id != "7" {
+		return control.Text{}, errors.New("no such text")
+	}
+	f.note("cancel %s", id)
+	return control.Text{ID: id, State: control.Failed, Reason: "it was taken back"}, nil
 }
 
 func (f *fakeNode) Contacts() []control.Contact { return []control.Contact{bob()} }

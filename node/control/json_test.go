@@ -46,7 +46,7 @@ func TestGoldenLines(t *testing.T) {
 		`{"event":"done","line":"/msg bob hi","id":"i","state":"queued"}`: func(w *control.Writer) error {
 			return w.Done("/msg bob hi", control.Stored{ID: "i", State: control.Queued})
 		},
-		`{"event":"done","line":" \t\"x\\ ","hashid":"h","node":"n"}`: func(w *control.Writer) error {
+		`{"event":"done","line":" \t\"x\\ ","hashid":"h","node":"n","listed":false}`: func(w *control.Writer) error {
 			return w.Done(" \t\"x\\ ", control.ID{Hashid: "h", Node: "n"})
 		},
 		`{"event":"error","line":"/x","error":"there is no command"}`: func(w *control.Writer) error {

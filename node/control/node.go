@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/node/message"
 )
 
@@ -16,9 +16,12 @@ type Node interface {
 	ID() ID
 	Nick() (string, error)
 	SetNick(nick string) error
+	SetListed(listed bool) error
 	Invite() (string, error)
+	InviteMe(withNetwork bool) (string, error)
+	NewLink() error
 
-	Add(id hashid.ID, name, text string) error
+	Add(who record.Locator, name, text string) error
 	Accept(name, localName string) error
 	Reject(name string) error
 	Block(name string) error
@@ -26,13 +29,14 @@ type Node interface {
 	Remove(name string) error
 	Rename(name, to string) (Contact, error)
 	Safety(name string) (Safety, error)
-	Compare(name, said string) (Safety, error)
+	Compare(name, number string, same bool) (Safety, error)
 	Contacts() []Contact
 	Requests() []Request
 	Contact(name string) (Contact, error)
 	Send(name, text string) (message.ID, error)
 	SendVerified(name, text string) (message.ID, error)
 	Text(id string) (Text, error)
+	Cancel(id string) (Text, error)
 	Settings(name string) (Settings, error)
 	SetHistory(name string, on bool) (Settings, error)
 	SetTTL(name string, ttl time.Duration) (Settings, error)
@@ -47,6 +51,7 @@ type Node interface {
 type ID struct {
 	Hashid string `json:"hashid"`
 	Node   string `json:"node"`
+	Listed bool   `json:"listed"` // whoever knows the hashid finds the person
 }
 
 // Contact is one contact.
@@ -129,6 +134,7 @@ type Peers struct {
 type Status struct {
 	Hashid      string   `json:"hashid"`
 	Node        string   `json:"node"`
+	Listed      bool     `json:"listed"` // as in ID
 	Network     string   `json:"network"`
 	NetworkID   string   `json:"network_id"`
 	Public      bool     `json:"public"`
@@ -137,11 +143,12 @@ type Status struct {
 	Connections int      `json:"connections"` // open, to other nodes
 	Known       int      `json:"known"`       // relays
 	Usable      int      `json:"usable"`
-	Missing     int      `json:"missing"`   // relays, for a path to any node
-	Queued      int      `json:"queued"`    // messages without a receipt
-	Uptime      int      `json:"uptime"`    // seconds
-	ClockOff    int      `json:"clock_off"` // seconds that this clock is ahead of others', behind if negative; 0 while it does no harm
-	Crowded     int      `json:"crowded"`   // of the places where this node's own records are kept, those round which too many nodes stand: somebody may be trying to hide them
+	Missing     int      `json:"missing"`          // relays, for a path to any node
+	Queued      int      `json:"queued"`           // messages without a receipt
+	Uptime      int      `json:"uptime"`           // seconds
+	Unseen      int      `json:"unseen,omitempty"` // seconds until it listens, as in Ready
+	ClockOff    int      `json:"clock_off"`        // seconds that this clock is ahead of others', behind if negative; 0 while it does no harm
+	Crowded     int      `json:"crowded"`          // of the places where this node's own records are kept, those round which too many nodes stand: somebody may be trying to hide them
 	Forwarded   uint64   `json:"forwarded"`
 	Dropped     uint64   `json:"dropped"` // packets, whatever the cause
 	Records     int      `json:"records"` // kept for others

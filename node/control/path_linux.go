@@ -13,7 +13,7 @@ const maxSocketPath = 107
 // socketPath returns a path to the control socket in dir that is short enough
 // for a socket's address, and what to call when it is no longer needed.
 func socketPath(dir string) (path string, release func(), err error) {
-	path = filepath.Join(dir, socketName)
+	path = filepath.Join(dir, SocketName)
 	if len(path) <= maxSocketPath {
 		return path, func() {}, nil
 	}
@@ -21,5 +21,5 @@ func socketPath(dir string) (path string, release func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), socketName), func() { _ = d.Close() }, nil
+	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), SocketName), func() { _ = d.Close() }, nil
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -32,20 +33,57 @@ func (s *Dialogue) rename(rest string) (any, error) {
 	return s.node.Rename(who, to)
 }
 
+// ErrOtherNumber says that a number is not the one that there is to compare with a contact.
+var ErrOtherNumber = errors.New("this is not the number that /verify shows here: either it has a typing error, or somebody stands between you two. Nothing has changed")
+
 // verify shows a safety number, or remembers what came of comparing it.
 func (s *Dialogue) verify(rest string) (any, error) {
 	who, said := word(rest)
 	if who == "" {
 		return nil, usage("verify")
 	}
-	if said = strings.TrimSpace(said); said == "" {
-		return s.node.Safety(who)
+	switch said = strings.TrimSpace(said); said {
+	case "":
+		return s.number(who)
+	case "yes", "no":
+		return s.answer(who, said)
 	}
-	compared, err := s.node.Compare(who, said)
+	return compared(s.node.Compare(who, said, true))
+}
+
+// number shows a safety number, and remembers it for the answer.
+func (s *Dialogue) number(who string) (any, error) {
+	shown, err := s.node.Safety(who)
 	if err != nil {
 		return nil, err
 	}
-	return Compared{compared}, nil
+	s.numbers[shown.Hashid] = shown.QR
+	return shown, nil
+}
+
+// answer takes a yes or no, which is about the number that this dialogue has shown, whatever
+// keys there are by now, and whoever goes by that name.
+func (s *Dialogue) answer(who, said string) (any, error) {
+	c, err := s.node.Contact(who)
+	if err != nil {
+		return nil, err
+	}
+	number, looked := s.numbers[c.Hashid]
+	if !looked {
+		return nil, fmt.Errorf("there is nothing to say %s to yet: /verify %s shows the number to compare", said, who)
+	}
+	result, err := compared(s.node.Compare(c.Hashid, number, said == "yes"))
+	if errors.Is(err, ErrOtherNumber) {
+		return nil, fmt.Errorf("the keys have changed since you looked, and nothing was done: /verify %s shows the new number", who)
+	}
+	return result, err
+}
+
+func compared(s Safety, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return Compared{s}, nil
 }
 
 // Compared is the result of /verify with an answer: how the contact stands now.

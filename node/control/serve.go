@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -12,19 +13,19 @@ import (
 // output that nobody reads any more must not keep the node from stopping.
 const quitWait = time.Second
 
-// Drive connects a node with a program: events and results go to out as JSON,
+// Drive connects a profile's node with a program: events and results go to out as JSON,
 // commands come from in, which may be nil for none. It waits until the node is
 // ready before it carries out commands that were written earlier, and returns
 // when in ends, /quit is given or ctx ends.
 //
 // Where out is not read any more it returns all the same, and leaves what hangs
 // there to the end of the process.
-func Drive(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
+func Drive(ctx context.Context, p Profile, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, s := NewWriter(out), NewDialogue(n)
+	w, s := NewWriter(out), NewDialogue(p)
 	ready, told := make(chan struct{}), make(chan error, 1)
-	go func() { told <- tell(ctx, n, w, ready) }()
+	go func() { told <- tell(ctx, p, w, ready) }()
 	var served chan error
 	if in != nil {
 		served = make(chan error, 1)
@@ -64,9 +65,10 @@ func Drive(ctx context.Context, n Node, in io.Reader, out io.Writer) error {
 
 // tell writes events until ctx ends, and closes ready behind the first that
 // says so.
-func tell(ctx context.Context, n Node, w *Writer, ready chan struct{}) error {
+func tell(ctx context.Context, p Profile, w *Writer, ready chan struct{}) error {
+	var once sync.Once
 	for {
-		e, err := n.Next(ctx)
+		e, err := p.Next(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // the end of everything
 		}
@@ -75,7 +77,7 @@ func tell(ctx context.Context, n Node, w *Writer, ready chan struct{}) error {
 			return err
 		}
 		if _, ok := e.(Ready); ok {
-			close(ready)
+			once.Do(func() { close(ready) })
 		}
 	}
 }

@@ -16,6 +16,12 @@ const (
 // set shows or changes the settings of a conversation: that with a name, or the open one.
 func (s *Dialogue) set(rest string) (any, error) {
 	what, rest := word(rest)
+	switch what {
+	case "listed":
+		return s.listed(rest)
+	case "visible":
+		return s.visible(rest)
+	}
 	if what != "history" && what != "ttl" {
 		if rest != "" {
 			return nil, usage("set")

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	socketName = "control.sock"
+	// SocketName is the file in a profile's directory by which a running node is reached.
+	SocketName = "control.sock"
 
 	// maxClients bounds how many processes talk to the node at once.
 	maxClients = 16
@@ -34,13 +35,13 @@ var ErrNotRunning = errors.New("no node is running on this profile")
 // directory is its owner's alone, and so is the socket: who can reach it could
 // read the memory of the node as well, so it asks for no passphrase. The caller
 // holds the profile's lock, so a socket that is there was left by a crash.
-func Listen(ctx context.Context, n Node, dir string) error {
+func Listen(ctx context.Context, p Profile, dir string) error {
 	path, release, err := socketPath(dir)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := os.Remove(filepath.Join(dir, socketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(dir, SocketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	var lc net.ListenConfig
@@ -48,8 +49,8 @@ func Listen(ctx context.Context, n Node, dir string) error {
 	if err != nil {
 		return fmt.Errorf("opening the control socket: %w", err)
 	}
-	defer func() { _ = os.Remove(filepath.Join(dir, socketName)) }()
-	if err := os.Chmod(filepath.Join(dir, socketName), 0o600); err != nil {
+	defer func() { _ = os.Remove(filepath.Join(dir, SocketName)) }()
+	if err := os.Chmod(filepath.Join(dir, SocketName), 0o600); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
@@ -72,7 +73,7 @@ func Listen(ctx context.Context, n Node, dir string) error {
 		case slots <- struct{}{}:
 			wg.Go(func() {
 				defer func() { <-slots }()
-				serveClient(ctx, n, conn)
+				serveClient(ctx, p, conn)
 			})
 		default:
 			_ = conn.Close()
@@ -80,14 +81,20 @@ func Listen(ctx context.Context, n Node, dir string) error {
 	}
 }
 
-func serveClient(ctx context.Context, n Node, conn net.Conn) {
+func serveClient(ctx context.Context, p Profile, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
-	closed := make(chan struct{})
-	context.AfterFunc(ctx, func() { defer close(closed); _ = conn.Close() })
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(ended)
+		// What is being carried out may be what ends the node: it is still answered.
+		_ = conn.SetWriteDeadline(time.Now().Add(quitWait))
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+	})
 	lines := readLines(ctx, conn)
-	_ = serve(ctx, NewDialogue(n), lines, NewWriter(conn)) // a client that goes away is no event
+	_ = serve(ctx, NewDialogue(p), lines, NewWriter(conn)) // a client that goes away is no event
 	cancel()
-	<-closed
+	<-ended
+	_ = conn.Close()
 	<-lines.done
 }
 

@@ -16,7 +16,7 @@ import (
 
 // listen serves the socket in dir until the test or stop ends it. It returns
 // once the node answers.
-func listen(t *testing.T, n control.Node, dir string) (stop func()) {
+func listen(t *testing.T, n control.Profile, dir string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

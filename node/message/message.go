@@ -3,7 +3,7 @@
 // endian.
 //
 //	offset  size  field
-//	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt, 6 renew
+//	0       1     kind: 1 text, 2 request, 3 accept, 4 reject, 5 receipt, 6 link
 //	1       4     generation of the session it is sent in, from 1: how many sessions the
 //	              two had, as far as who began this one knew; or more, if that was a
 //	              restored profile
@@ -22,7 +22,9 @@
 //	56      n     nick
 //	56+n    2     length of the text
 //	58+n    m     text: part of a text, or what a request says; else 0
-//	58+n+m        zeros up to Size
+//	58+n+m  32    of a request or a link only: the link key that the sender's key
+//	              record is found by from now on (record.LinkKey); zeros: by the hashid
+//	              zeros up to Size
 //
 // Every message is padded to one size, so a frame's length tells nothing of
 // what is inside.
@@ -38,6 +40,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"chatnt/discovery/record"
 )
 
 const (
@@ -79,8 +83,11 @@ const (
 	Accept
 	Reject
 	Receipt
-	Renew // says nothing: it carries a new session
+	Link // says where the sender's key record is to be found
 )
+
+// carriesLink reports whether messages of a kind have room for a link key.
+func (k Kind) carriesLink() bool { return k == Request || k == Link }
 
 // ID names a message to both sides.
 type ID [16]byte
@@ -112,6 +119,7 @@ type Message struct {
 	Parts      uint8
 	Nick       string
 	Text       []byte
+	Link       record.LinkKey // of a request or a link
 }
 
 // ErrMalformed says that bytes are not a message that Append would have written.
@@ -135,6 +143,9 @@ func (m *Message) Append(dst []byte) ([]byte, error) {
 	b.AddUint8(m.Parts)
 	b.AddUint8LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes([]byte(m.Nick)) })
 	b.AddUint16LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes(m.Text) })
+	if m.Kind.carriesLink() {
+		b.AddBytes(m.Link[:])
+	}
 	encoded, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("a message of %d bytes does not fit a frame", headerSize+len(m.Nick)+len(m.Text))
@@ -160,6 +171,9 @@ func Parse(data []byte) (*Message, error) {
 		!s.ReadUint8LengthPrefixed(&nick) || !s.ReadUint16LengthPrefixed(&text) {
 		return nil, ErrMalformed
 	}
+	if m.Kind = Kind(kind); m.Kind.carriesLink() && !s.CopyBytes(m.Link[:]) {
+		return nil, ErrMalformed
+	}
 	for _, b := range s {
 		if b != 0 {
 			return nil, ErrMalformed
@@ -168,7 +182,7 @@ func Parse(data []byte) (*Message, error) {
 	if at > lastTime { // safe to convert
 		return nil, ErrMalformed
 	}
-	m.Kind, m.Nick, m.TTL = Kind(kind), string(nick), time.Duration(ttl)*time.Second
+	m.Nick, m.TTL = string(nick), time.Duration(ttl)*time.Second
 	if at != 0 {
 		m.At = time.UnixMilli(int64(at))
 	}
@@ -191,7 +205,7 @@ func millis(t time.Time) uint64 {
 // check holds for every message that is written or read.
 func (m *Message) check() error {
 	switch {
-	case m.Kind < Text || m.Kind > Renew:
+	case m.Kind < Text || m.Kind > Link:
 		return ErrMalformed
 	case m.Generation == 0:
 		return errors.New("sessions are counted from 1")
@@ -205,6 +219,8 @@ func (m *Message) check() error {
 		return fmt.Errorf("a nick is UTF-8 of at most %d bytes", MaxNick)
 	case m.Nick != "" && m.Kind != Request && m.Kind != Accept:
 		return errors.New("only a request or its answer carries a nick")
+	case !m.Link.IsZero() && !m.Kind.carriesLink():
+		return errors.New("a link or a request carries a link key, and no other message does")
 	case !m.At.IsZero() && m.At.UnixMilli() <= 0:
 		return errors.New("the clock of this machine is before 1970")
 	case !m.At.IsZero() && m.At.UnixMilli() > lastTime:
@@ -225,6 +241,8 @@ func (m *Message) check() error {
 		return fmt.Errorf("a request says at most %d bytes", MaxRequestText)
 	case m.Kind != Text && m.Kind != Request && len(m.Text) != 0:
 		return errors.New("only a text or a request says something")
+	case !m.Link.IsZero():
+		return m.Link.Check()
 	}
 	return nil
 }

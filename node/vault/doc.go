@@ -52,6 +52,21 @@
 // One value, the census in the bucket "", says how many others there are and
 // which (census.go), so that none can go missing unnoticed.
 //
+// # Spaces
+//
+// A space, such as that of one identity of several, is values whose names are apart
+// from all others. It has an id of 16 random bytes and a name key of its own,
+// HMAC-SHA256 under the name key of 0x02 | id. A value in it lies under the key
+//
+//	0       16    of 0x00 | bucket
+//	16      16    of 0x03 | the 16 bytes above | key
+//
+// both under the space's name key, so that whoever has that can tell which values are
+// in the space, though not in which bucket, and delete them all. Values of all spaces
+// are sealed alike and counted in one census. Without the passphrase nothing says that
+// there are spaces; but buckets that hold as many values of like lengths let one guess
+// it. Once the id is gone, nobody can test what is left of names.
+//
 // # Damage, and what is not noticed
 //
 // Open reads the whole file before bbolt may map it, and then opens every seal,

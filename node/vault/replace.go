@@ -125,14 +125,19 @@ func shred(path, live string) error {
 	return os.Remove(path)
 }
 
+// blank overwrites a file with zeros where it holds anything else: a page that was
+// never written has no room on the disk, and a full one has none to give.
 func blank(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	piece := make([]byte, min(size, pieceSize))
-	for at := int64(0); at < size && err == nil; at += pieceSize {
-		_, err = f.WriteAt(piece[:min(size-at, pieceSize)], at)
+	var page, zeros [pageSize]byte
+	for at := int64(0); at < size && err == nil; at += pageSize {
+		n := min(size-at, pageSize)
+		if _, err = f.ReadAt(page[:n], at); err == nil && page != zeros {
+			_, err = f.WriteAt(zeros[:n], at)
+		}
 	}
 	if err == nil {
 		err = f.Sync()

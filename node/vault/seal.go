@@ -32,6 +32,7 @@ type name [nameSize]byte
 type keys struct {
 	version    byte
 	seal, name [32]byte
+	space      bool // the names are those of a space
 }
 
 func deriveKeys(master []byte, version byte) *keys {
@@ -75,6 +76,10 @@ func (k *keys) group(bucket string) []byte {
 func (k *keys) of(bucket, key string) name {
 	var n name
 	copy(n[:], k.group(bucket))
+	if k.space {
+		copy(n[groupSize:], k.within(n[:groupSize], key))
+		return n
+	}
 	mac := hmac.New(sha256.New, k.name[:])
 	mac.Write([]byte{1, byte(len(bucket))})
 	mac.Write([]byte(bucket))

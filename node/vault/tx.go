@@ -18,12 +18,31 @@ var (
 // A Tx is one transaction. It belongs to the function it was handed to, and to
 // one goroutine.
 type Tx struct {
-	keys     *keys
+	*transaction
+	keys *keys // of the space that this shows
+}
+
+// transaction is what a Tx shares with those of other spaces.
+type transaction struct {
+	root     *keys
 	pages    pages
 	writable bool
 	done     bool
 
 	added, removed census
+	derived        []*keys // of spaces, to be forgotten
+}
+
+func newTx(k *keys, p pages, writable bool) *Tx {
+	return &Tx{&transaction{root: k, pages: p, writable: writable}, k}
+}
+
+// end is called when the function that the transaction was handed to has returned.
+func (t *Tx) end() {
+	t.done = true
+	for _, k := range t.derived {
+		k.wipe()
+	}
 }
 
 // Get returns a copy of the value of key, ErrNotFound if there is none.
@@ -126,14 +145,14 @@ func (t *Tx) finish() error {
 	if t.added.count == 0 && t.removed.count == 0 {
 		return nil
 	}
-	c, err := t.keys.readCensus(t.pages)
+	c, err := t.root.readCensus(t.pages)
 	if err != nil {
 		return err
 	}
 	c.count += t.added.count - t.removed.count
 	c.toggle(t.added.sum)
 	c.toggle(t.removed.sum)
-	return t.pages.put(t.keys.sealCensus(c))
+	return t.pages.put(t.root.sealCensus(c))
 }
 
 func (t *Tx) check(bucket, key string, write bool) error {

@@ -23,8 +23,8 @@ func (d *disk) upgrade(path string, o opener, from *keys, migrate func(*Tx) erro
 		if err := b.Put([]byte(headerKey), header); err != nil {
 			return err
 		}
-		tx := &Tx{keys: to, pages: diskPages{b}, writable: true}
-		defer func() { tx.done = true }()
+		tx := newTx(to, diskPages{b}, true)
+		defer tx.end()
 		err = old.scan(nil, func(at name, sealed []byte) error {
 			key, value, err := from.openValue(at, sealed)
 			if err != nil {

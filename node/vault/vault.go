@@ -30,6 +30,9 @@ type Vault struct {
 	store  store
 	keys   *keys
 	closed bool
+
+	of    *Vault // for a view of a space: the whole, and nothing else but space counts
+	space SpaceID
 }
 
 // Exists reports whether there is a file at path.
@@ -137,6 +140,9 @@ func (v *Vault) Update(fn func(*Tx) error) error {
 }
 
 func (v *Vault) run(fn func(*Tx) error, writable bool) error {
+	if v.of != nil {
+		return v.of.run(func(tx *Tx) error { return fn(tx.Space(v.space)) }, writable)
+	}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.closed {
@@ -147,8 +153,8 @@ func (v *Vault) run(fn func(*Tx) error, writable bool) error {
 		transaction = v.store.update
 	}
 	return transaction(func(p pages) error {
-		tx := &Tx{keys: v.keys, pages: p, writable: writable}
-		defer func() { tx.done = true }()
+		tx := newTx(v.keys, p, writable)
+		defer tx.end()
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -162,6 +168,9 @@ func (v *Vault) run(fn func(*Tx) error, writable bool) error {
 // when there has been nothing to store for a moment: it costs as much as an Update,
 // or next to nothing if there was none since the last Scrub.
 func (v *Vault) Scrub() error {
+	if v.of != nil {
+		return v.of.Scrub()
+	}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.closed {
@@ -173,6 +182,9 @@ func (v *Vault) Scrub() error {
 // DropOld overwrites and removes the file that Open kept when it brought this
 // vault up to date, if there still is one.
 func (v *Vault) DropOld() error {
+	if v.of != nil {
+		return v.of.DropOld()
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
@@ -193,6 +205,9 @@ func (v *Vault) DropOld() error {
 // Close waits for running transactions, scrubs the file, forgets the keys and lets
 // go of it, whatever the error. Calling it again does nothing.
 func (v *Vault) Close() error {
+	if v.of != nil {
+		return v.of.Close()
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {

@@ -83,6 +83,8 @@ func TestSuite(t *testing.T) {
 		"closed":       testClosed,
 		"like-named":   testLikeNamed,
 		"large values": testLarge,
+		"spaces":       testSpaces,
+		"drop a space": testDropSpace,
 	}
 	for store, open := range stores {
 		for _, name := range slices.Sorted(maps.Keys(tests)) {
