@@ -10,7 +10,7 @@ import (
 // What is remembered of how requests went.
 const (
 	maxLosses  = 256     // the latest
-	maxHits    = 512     // answered requests, by end and time: the latest
+	maxHits    = 512     // answered requests: the latest
 	maxTallies = 1 << 13 // relays, links and ends
 	lossFor    = 30 * time.Minute
 	halfLife   = 5 * time.Minute // of whatever was observed
@@ -50,16 +50,19 @@ func (k kind) memory() float64 {
 
 // tally is what is known of a cause.
 type tally struct {
+	cause
 	good float64   // answered requests, the older the less
 	seen uint32    // requests answered or lost
 	at   time.Time // when good was last brought up to date
+
+	suspect *suspect // while it is judged
 }
 
 // value is good, brought up to date.
 func (t *tally) value(now time.Time) float64 { return t.good * fade(now.Sub(t.at)) }
 
-func (t *tally) count(now time.Time, k kind, ok bool) {
-	t.good = t.value(now) * (1 - 1/k.memory())
+func (t *tally) count(now time.Time, ok bool) {
+	t.good = t.value(now) * (1 - 1/t.kind.memory())
 	if ok {
 		t.good++
 	}
@@ -77,18 +80,17 @@ func fade(age time.Duration) float64 {
 
 // loss is a request that was not answered.
 type loss struct {
-	way    *Way
-	causes []cause  // of Way, without the gap
-	seen   []uint32 // of each cause, then
+	way   *Way
+	marks []mark // of all its causes, but for the gap
 
 	// The nearest requests to the same end that were answered, before and after.
 	before, after time.Time
 }
 
-// hit is a request that was answered.
-type hit struct {
-	end   hashid.NodeID
-	drawn time.Time
+// mark is a tally, as it was when a request was lost.
+type mark struct {
+	*tally
+	then uint32 // requests seen
 }
 
 // blame is what a node knows of who loses its packets. Whoever has it guards it.
@@ -96,9 +98,9 @@ type blame struct {
 	self    hashid.NodeID
 	tallies map[cause]*tally
 	losses  ring[*loss]
-	hits    ring[hit]
-	fresh   bool      // there are losses that judge has not seen
-	judged  time.Time // when it last looked
+	hits    ring[*Way] // answered
+	fresh   bool       // there are losses that judge has not seen
+	judged  time.Time  // when it last looked
 	rests   map[cause]rest
 	sent    recent // requests reported ...
 	lost    recent // ... and those of them not answered
@@ -107,51 +109,53 @@ type blame struct {
 func newBlame(self hashid.NodeID) blame {
 	return blame{
 		self: self, tallies: make(map[cause]*tally), rests: make(map[cause]rest),
-		losses: ring[*loss]{size: maxLosses}, hits: ring[hit]{size: maxHits},
+		losses: ring[*loss]{size: maxLosses}, hits: ring[*Way]{size: maxHits},
 	}
 }
 
 // report takes in what a request came to.
 func (b *blame) report(now time.Time, w *Way, ok bool) {
-	causes := b.causes(w)
 	b.sent.count(now)
-	var seen []uint32
-	for _, c := range causes {
-		t := b.tally(now, c)
-		t.count(now, c.kind, ok)
-		seen = append(seen, t.seen)
+	var l *loss
+	if !ok {
+		l = &loss{way: w}
 	}
-	if ok {
-		b.hits.add(hit{w.end, w.drawn})
-		for _, l := range b.losses.all {
-			held := l.counts()
-			l.near(w.end, w.drawn)
-			b.fresh = b.fresh || l.counts() != held
+	for _, c := range b.causes(w) {
+		t := b.tally(now, c)
+		t.count(now, ok)
+		if !ok {
+			l.marks = append(l.marks, mark{t, t.seen})
 		}
+	}
+	if !ok {
+		b.lost.count(now)
+		for _, hit := range b.hits.all {
+			l.near(hit)
+		}
+		b.losses.add(l)
+		b.fresh = true
 		return
 	}
-	b.lost.count(now)
-	l := &loss{way: w, causes: causes, seen: seen}
-	for _, h := range b.hits.all {
-		l.near(h.end, h.drawn)
+	b.hits.add(w)
+	for _, l := range b.losses.all {
+		b.fresh = l.near(w) || b.fresh
 	}
-	b.losses.add(l)
-	b.fresh = true
 }
 
-// near notes an answered request.
-func (l *loss) near(end hashid.NodeID, drawn time.Time) {
-	switch {
-	case end != l.way.end:
-	case !drawn.After(l.way.drawn):
-		if l.before.IsZero() || drawn.After(l.before) {
-			l.before = drawn
-		}
-	default:
-		if l.after.IsZero() || drawn.Before(l.after) {
-			l.after = drawn
-		}
+// near notes an answered request, and reports whether the loss counts because of it.
+func (l *loss) near(hit *Way) bool {
+	if hit.end != l.way.end {
+		return false
 	}
+	did := l.counts()
+	if at := hit.drawn; !at.After(l.way.drawn) {
+		if at.After(l.before) {
+			l.before = at
+		}
+	} else if l.after.IsZero() || at.Before(l.after) {
+		l.after = at
+	}
+	return !did && l.counts()
 }
 
 // counts reports whether a loss may be held against relays: the end answered others
@@ -202,28 +206,31 @@ func (b *blame) tally(now time.Time, c cause) *tally {
 	t := b.tallies[c]
 	if t == nil {
 		b.makeRoom(now)
-		t = &tally{at: now}
+		t = &tally{cause: c, at: now}
 		b.tallies[c] = t
 	}
 	return t
 }
 
-// makeRoom forgets what was not used for long, and if that is not enough whatever
-// the map comes upon.
+// makeRoom forgets what was not used for long; and if that is not enough links,
+// which are the most and of which the least is seen, and if need be anything.
 func (b *blame) makeRoom(now time.Time) {
 	if len(b.tallies) < maxTallies {
 		return
 	}
-	for c, t := range b.tallies {
-		if now.Sub(t.at) > 2*halfLife {
-			delete(b.tallies, c)
+	for _, drop := range []func(cause, *tally) bool{
+		func(_ cause, t *tally) bool { return now.Sub(t.at) > 2*halfLife },
+		func(c cause, _ *tally) bool { return c.kind == linkKind },
+		func(cause, *tally) bool { return true },
+	} {
+		for c, t := range b.tallies {
+			if len(b.tallies) <= maxTallies*3/4 {
+				return
+			}
+			if drop(c, t) {
+				delete(b.tallies, c)
+			}
 		}
-	}
-	for c := range b.tallies {
-		if len(b.tallies) <= maxTallies*3/4 {
-			break
-		}
-		delete(b.tallies, c)
 	}
 }
 

@@ -1,6 +1,8 @@
 package path
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"chatnt/discovery/hashid"
@@ -8,59 +10,103 @@ import (
 
 // conduct is what became of requests through one relay.
 type conduct struct {
-	bad, good int                       // neighbours, on either side, next to whom much is lost, and others
-	inside    float64                   // losses that are its fault while it stood between relays
-	ends      map[hashid.NodeID]float64 // and while it stood next to the end, by end
-	chance    float64                   // that a request is lost on it or a link of it
+	bad, good int     // relays that stood next to it, with whom much is lost, and little
+	lost      float64 // requests, by its fault or a link's of it
+	inside    float64 // of them, those for which it stood between relays
+	ends      []atEnd // and those for which it stood next to the end
+	chance    float64 // that a request is lost
 }
 
-// look puts together the conduct of a relay.
+// atEnd is what was lost by a relay's fault next to an end.
+type atEnd struct {
+	end  hashid.NodeID
+	lost float64
+}
+
+// look puts the conduct of a relay together.
 func (b *blame) look(now time.Time, h *hearing, s *suspect) conduct {
-	r := conduct{ends: make(map[hashid.NodeID]float64)}
-	lost, good := make(map[hashid.NodeID]float64), make(map[hashid.NodeID]float64)
-	all := 0.0
+	var r conduct
+	lost := make(map[cause]float64) // by link
+	ends := make(map[hashid.NodeID]float64)
 	for _, i := range s.in {
-		end := h.losses[i].way.end
-		most := 1 - passes(h.charges[i])
-		whole := s.chance / most // of the loss, what is the relay's fault
-		share, weight, atEnd := whole, 0.0, false
+		end, next := h.losses[i].way.end, false
+		fault, alone, weight := h.fault(i, s)
 		for _, c := range h.charges[i] {
-			if c.suspect == s {
-				weight = c.weight
-			}
-			if other, ok := c.beside(s.from); ok {
-				share += c.chance / most
-				lost[other] += c.weight * min(1, whole+c.chance/most)
-				atEnd = atEnd || other == end
+			switch other, ok := c.beside(s.from); {
+			case !ok || other == b.self:
+			case other == end:
+				next = true
+			default:
+				// Its own part, and some of what may be the doing of the link on the other
+				// side: where a relay loses some packets only, the one is seen now and the
+				// other then.
+				own := min(1, alone+c.chance/h.lost(i))
+				lost[c.cause] += c.weight * (own + max(0, fault-own)/3)
 			}
 		}
-		share = weight * min(1, share)
-		all += share
-		if atEnd {
-			r.ends[end] += share
+		r.lost += weight * fault
+		if next {
+			ends[end] += weight * fault
 		} else {
-			r.inside += share
+			r.inside += weight * fault
 		}
 	}
-	for c, t := range b.tallies {
-		if other, ok := c.beside(s.from); ok {
-			good[other] += t.value(now)
-		}
+	for end, x := range ends {
+		r.ends = append(r.ends, atEnd{end, x})
 	}
-	const seen = 0.3 // requests with a neighbour, for it to be one
-	for other, x := range lost {
-		if x >= seen && x >= badChance*(x+good[other]) {
-			r.bad++
-			delete(good, other)
-		}
-	}
-	for _, x := range good {
-		if x >= seen {
-			r.good++
-		}
-	}
-	r.chance = all / (all + s.good)
+	slices.SortFunc(r.ends, func(p, q atEnd) int { return bytes.Compare(p.end[:], q.end[:]) })
+	r.chance = r.lost / (r.lost + s.good)
+	r.bad, r.good = b.neighbours(now, s.from, lost, ends)
 	return r
+}
+
+// neighbours counts the relays next to one: those with a link to it, either way, on
+// which much is lost, and those with whom several requests were answered, so that it
+// is not by luck that little is. Ends do not count.
+func (b *blame) neighbours(now time.Time, id hashid.NodeID, lost map[cause]float64, ends map[hashid.NodeID]float64) (bad, good int) {
+	much, answered := make(map[hashid.NodeID]bool), make(map[hashid.NodeID]float64)
+	for c, t := range b.tallies {
+		other, ok := c.beside(id)
+		if _, end := ends[other]; !ok || end || other == b.self {
+			continue
+		}
+		x, y := lost[c], t.value(now)
+		much[other] = much[other] || isMuch(x, y)
+		answered[other] += y
+	}
+	for other, is := range much {
+		if is {
+			bad++
+		} else if answered[other] >= several {
+			good++
+		}
+	}
+	return bad, good
+}
+
+// How many requests there have to be for a judgement: that much is lost of them, or
+// that little is.
+const (
+	some    = 0.7
+	several = 1.5
+)
+
+// isMuch reports whether much is lost, of requests that are there for a judgement.
+func isMuch(lost, good float64) bool { return lost >= some && lost >= badChance*(lost+good) }
+
+// fault is the part of a loss that is the fault of a relay or one of its links, the
+// part that is the relay's alone, and the weight of the loss.
+func (h *hearing) fault(loss int, s *suspect) (all, alone, weight float64) {
+	lost := h.lost(loss)
+	for _, c := range h.charges[loss] {
+		if c.suspect == s {
+			weight, alone = c.weight, c.chance/lost
+		}
+		if c.partOf(s) {
+			all += c.chance / lost
+		}
+	}
+	return min(1, all), alone, weight
 }
 
 // beside returns the other end of a link, if c is a link of id.

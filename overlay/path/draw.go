@@ -38,10 +38,14 @@ func (c *Chooser) draw(now time.Time, end *relay) (out, back []*relay, err error
 	var p *plan
 	if len(c.index.all) < few {
 		p = c.drawFew(now, end)
-	} else if p = c.drawKept(now, end); p == nil && len(without(c.index.among(c.keeping.guards), end.clash)) == 0 {
-		return nil, nil, ErrNoGuard
+	} else {
+		p = c.drawKept(now, end)
 	}
-	if p == nil {
+	switch {
+	case p != nil:
+	case len(c.index.all) >= few && len(c.keeping.guards) >= maxGuards && len(without(c.index.among(c.keeping.guards), end.clash)) == 0:
+		return nil, nil, ErrNoGuard
+	default:
 		return nil, nil, &PrefixError{Need: hops + 1, Have: c.index.prefixes}
 	}
 	out = []*relay{p.guard, p.second[0], p.third[0]}[:hops]

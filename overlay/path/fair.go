@@ -1,7 +1,5 @@
 package path
 
-import "container/heap"
-
 // fairShares returns for each member how often it is to be drawn, given the groups
 // that it belongs to (at least one): the max-min fair shares (Bertsekas and
 // Gallager, Data Networks, section 6.5.2) where the members of a group have 1
@@ -15,68 +13,87 @@ import "container/heap"
 // elsewhere takes no more than that from others: a swarm whose true addresses lie
 // in k groups has k in all, and takes at most 3k from everybody else.
 func fairShares(members [][]group) []float64 {
-	rooms := make(map[group]*room, len(members))
+	f := filling{room: make(map[group]int), members: members}
 	for i, groups := range members {
 		for _, g := range groups {
-			if rooms[g] == nil {
-				rooms[g] = &room{left: 1}
+			n, known := f.room[g]
+			if !known {
+				n = len(f.in)
+				f.room[g] = n
+				f.in = append(f.in, nil)
 			}
-			rooms[g].members = append(rooms[g].members, i)
+			f.in[n] = append(f.in[n], i)
 		}
 	}
-	shares := make([]float64, len(members))
-	order := make(byLevel, 0, len(rooms))
-	for _, r := range rooms {
-		r.waiting = len(r.members)
-		r.level = 1 / float64(r.waiting)
-		order = append(order, r)
+	for _, in := range f.in {
+		f.left = append(f.left, 1)
+		f.waiting = append(f.waiting, len(in))
+		f.level = append(f.level, 1/float64(len(in)))
+		f.order = append(f.order, len(f.order))
 	}
-	heap.Init(&order)
-	for len(order) > 0 {
+	return f.run()
+}
+
+// filling is the drawing up of fair shares: all members get ever more, until the
+// group with the least for each is used up and its members have their shares.
+type filling struct {
+	members [][]group
+	room    map[group]int // where a group stands in the lists that follow
+	in      [][]int       // its members
+	left    []float64     // of its 1
+	waiting []int         // its members without a share
+	level   []float64     // what each of them would get, when last looked at
+	order   []int         // groups, a heap: the lowest level first
+}
+
+func (f *filling) run() []float64 {
+	shares := make([]float64, len(f.members))
+	for i := len(f.order)/2 - 1; i >= 0; i-- {
+		f.sink(i)
+	}
+	for len(f.order) > 0 {
+		g := f.order[0]
 		// A level never falls: whoever leaves took no more than its part of it.
-		r := order[0]
-		if r.waiting == 0 {
-			heap.Pop(&order)
+		if f.waiting[g] > 0 && f.left[g]/float64(f.waiting[g]) > f.level[g] {
+			f.level[g] = f.left[g] / float64(f.waiting[g])
+			f.sink(0)
 			continue
 		}
-		if level := r.left / float64(r.waiting); level > r.level {
-			r.level = level
-			heap.Fix(&order, 0)
+		last := len(f.order) - 1
+		f.order[0] = f.order[last]
+		f.order = f.order[:last]
+		f.sink(0)
+		if f.waiting[g] == 0 {
 			continue
 		}
-		heap.Pop(&order)
-		for _, i := range r.members {
+		for _, i := range f.in[g] {
 			if shares[i] > 0 {
 				continue
 			}
-			shares[i] = r.level
-			for _, g := range members[i] {
-				rooms[g].left -= r.level
-				rooms[g].waiting--
+			shares[i] = f.level[g]
+			for _, other := range f.members[i] {
+				n := f.room[other]
+				f.left[n] -= shares[i]
+				f.waiting[n]--
 			}
 		}
 	}
 	return shares
 }
 
-// room is a group while its members get their shares.
-type room struct {
-	members []int
-	left    float64 // of 1
-	waiting int     // members without a share
-	level   float64 // what each of them would get, when last looked at
-}
-
-// byLevel is a heap, the least first.
-type byLevel []*room
-
-func (h byLevel) Len() int           { return len(h) }
-func (h byLevel) Less(i, j int) bool { return h[i].level < h[j].level }
-func (h byLevel) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *byLevel) Push(x any)        { *h = append(*h, x.(*room)) }
-func (h *byLevel) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+// sink moves a group down the heap to its place.
+func (f *filling) sink(i int) {
+	for {
+		least := i
+		for _, child := range []int{2*i + 1, 2*i + 2} {
+			if child < len(f.order) && f.level[f.order[child]] < f.level[f.order[least]] {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		f.order[i], f.order[least] = f.order[least], f.order[i]
+		i = least
+	}
 }

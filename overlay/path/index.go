@@ -13,6 +13,7 @@ type relay struct {
 	id     hashid.NodeID
 	desc   *record.Descriptor
 	groups []group // nil where the network has no prefix rule
+	seen   int     // the turn of index.same in which it came up
 }
 
 // clash reports whether two nodes must not be on one way.
@@ -29,6 +30,7 @@ type index struct {
 	all      []*relay
 	sums     []float64 // of the shares of all[:i+1]; nil: equal shares
 	prefixes int       // different groups
+	seen     int       // turns of same
 }
 
 // see brings the index up to date with the relays of now. What it knows of a
@@ -37,22 +39,37 @@ func (x *index) see(relays []*record.Descriptor) {
 	if x.byID != nil && len(relays) == len(x.given) && (len(relays) == 0 || &relays[0] == &x.given[0]) {
 		return
 	}
+	x.given = relays
+	if x.byID != nil && x.same(relays) {
+		return
+	}
 	known := make(map[*record.Descriptor]*relay, len(relays))
-	same := len(relays) == len(x.given) && x.byID != nil
 	for _, desc := range relays {
 		r := x.known[desc]
 		if r == nil {
 			r = x.read(desc)
-			same = false
 		}
 		known[desc] = r
 	}
-	x.given = relays
-	if same && len(known) == len(x.known) {
-		return // in another order, which says nothing
-	}
 	x.known = known
 	x.build()
+}
+
+// same reports whether relays are those that are known, in another order, which says
+// nothing.
+func (x *index) same(relays []*record.Descriptor) bool {
+	if len(relays) != len(x.known) {
+		return false
+	}
+	x.seen++
+	for _, desc := range relays {
+		r := x.known[desc]
+		if r == nil || r.seen == x.seen {
+			return false
+		}
+		r.seen = x.seen
+	}
+	return true
 }
 
 func (x *index) read(desc *record.Descriptor) *relay {
@@ -68,7 +85,7 @@ func (x *index) build() {
 	x.all = x.all[:0:0]
 	for _, desc := range x.given {
 		r := x.known[desc]
-		if r.id != x.rules.Self && x.byID[r.id] == nil {
+		if len(desc.Addrs) > 0 && r.id != x.rules.Self && x.byID[r.id] == nil {
 			x.byID[r.id] = r
 			x.all = append(x.all, r)
 		}

@@ -3,6 +3,8 @@ package path
 import (
 	"math"
 	"time"
+
+	"chatnt/discovery/hashid"
 )
 
 // How losses are shared out. A request is lost if any of the causes on its way
@@ -58,49 +60,64 @@ type hearing struct {
 	suspects []*suspect // all, in the order of appearance
 }
 
-// hear gathers the losses that count, and judges.
-func (b *blame) hear(now time.Time) *hearing {
+// hear gathers the losses that count and finds the chances of all suspects. It does
+// so again without the ends that cannot be believed.
+func (b *blame) hear(now time.Time, usable int) *hearing {
+	h := b.gather(now, nil)
+	h.judge()
+	if liars := b.liars(now, h, usable); len(liars) > 0 {
+		h = b.gather(now, liars)
+		h.judge()
+	}
+	return h
+}
+
+// gather gathers the losses that count, but not those of some ends.
+func (b *blame) gather(now time.Time, but map[hashid.NodeID]bool) *hearing {
 	h := &hearing{}
-	known := make(map[cause]*suspect)
-	meet := func(c cause) *suspect {
-		s := known[c]
+	gaps := make(map[cause]*tally)
+	size := make(map[cause]int) // losses in each gap
+	for _, l := range b.losses.all {
+		if l.counts() && !but[l.way.end] && now.Sub(l.way.drawn) <= lossFor {
+			h.losses = append(h.losses, l)
+			size[l.gap()]++
+		}
+	}
+	meet := func(i int, t *tally) *suspect {
+		s := t.suspect
 		if s == nil {
-			lost, not := c.kind.prior()
-			s = &suspect{cause: c, chance: lost / (lost + not)}
-			if t := b.tallies[c]; t != nil {
-				s.good = t.value(now)
-			}
-			known[c] = s
+			lost, not := t.kind.prior()
+			s = &suspect{cause: t.cause, good: t.value(now), chance: lost / (lost + not)}
+			t.suspect = s
 			h.suspects = append(h.suspects, s)
 		}
-		s.in = append(s.in, len(h.losses))
+		s.in = append(s.in, i)
 		return s
 	}
-	var heard []*loss
-	gaps := make(map[cause]int) // losses in each
-	for _, l := range b.losses.all {
-		if l.counts() && now.Sub(l.way.drawn) <= lossFor {
-			heard = append(heard, l)
-			gaps[l.gap()]++
+	for i, l := range h.losses {
+		fresh := fade(now.Sub(l.way.drawn))
+		part := fresh * min(1, gapFull/float64(size[l.gap()]))
+		charges := make([]charge, 0, len(l.marks)+1)
+		for _, m := range l.marks {
+			weight := part * math.Pow(1-1/m.kind.memory(), float64(m.seen-m.then))
+			charges = append(charges, charge{meet(i, m.tally), weight})
 		}
-	}
-	for _, l := range heard {
-		age := now.Sub(l.way.drawn)
-		charges := make([]charge, 0, len(l.causes)+1)
-		for i, c := range l.causes {
-			weight := fade(age) * min(1, gapFull/float64(gaps[l.gap()]))
-			if t := b.tallies[c]; t != nil && t.seen > l.seen[i] {
-				weight *= math.Pow(1-1/c.kind.memory(), float64(t.seen-l.seen[i]))
-			}
-			charges = append(charges, charge{meet(c), weight})
+		gap := gaps[l.gap()]
+		if gap == nil {
+			gap = &tally{cause: l.gap(), at: now}
+			gaps[l.gap()] = gap
 		}
-		charges = append(charges, charge{meet(l.gap()), fade(age)})
+		charges = append(charges, charge{meet(i, gap), fresh})
 		for _, c := range charges {
 			c.suspect.weight += c.weight
 		}
-		h.losses, h.charges = append(h.losses, l), append(h.charges, charges)
+		h.charges = append(h.charges, charges)
 	}
-	h.judge()
+	for _, l := range h.losses {
+		for _, m := range l.marks {
+			m.suspect = nil
+		}
+	}
 	return h
 }
 
@@ -111,7 +128,7 @@ func (h *hearing) judge() {
 			s.share = 0
 		}
 		for _, charges := range h.charges {
-			lost := 1 - passes(charges)
+			lost := chanceOf(charges)
 			for _, c := range charges {
 				c.share += c.weight * c.chance / lost
 			}
@@ -123,14 +140,17 @@ func (h *hearing) judge() {
 	}
 }
 
-// passes is the chance that a request gets past all causes of a loss.
-func passes(charges []charge) float64 {
-	p := 1.0
+// chanceOf is the chance that a request is lost by one of the causes of a loss.
+func chanceOf(charges []charge) float64 {
+	passes := 1.0
 	for _, c := range charges {
-		p *= 1 - c.chance
+		passes *= 1 - c.chance
 	}
-	return p
+	return 1 - passes
 }
+
+// lost is how likely a loss was.
+func (h *hearing) lost(loss int) float64 { return chanceOf(h.charges[loss]) }
 
 // evidence is by how much what was seen of a suspect is likelier if there is
 // something about it than if all of it was others' doing, as a logarithm. It counts
@@ -141,7 +161,7 @@ func (h *hearing) evidence(of *suspect, after time.Time) float64 {
 	for _, i := range of.in {
 		with, others, weight := 1.0, 1.0, 0.0
 		for _, c := range h.charges[i] {
-			if !c.partOf(of.cause) {
+			if !c.partOf(of) {
 				others *= 1 - c.chance
 				continue
 			}
@@ -159,11 +179,10 @@ func (h *hearing) evidence(of *suspect, after time.Time) float64 {
 	return sum
 }
 
-// partOf reports whether c is other or, if other is a relay, a link of it.
-func (c cause) partOf(other cause) bool {
-	if c == other {
+// partOf reports whether s is other or, if other is a relay, a link of it.
+func (s *suspect) partOf(other *suspect) bool {
+	if s == other {
 		return true
 	}
-	_, link := c.beside(other.from)
-	return link && other.kind == relayKind
+	return other.kind == relayKind && s.kind == linkKind && (s.from == other.from || s.to == other.from)
 }

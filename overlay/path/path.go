@@ -99,6 +99,10 @@ func (c *Chooser) Report(now time.Time, w *Way, ok bool) {
 // look takes in the relays of now and who of them rests.
 func (c *Chooser) look(now time.Time, relays []*record.Descriptor) {
 	c.index.see(relays)
-	c.blame.judge(now, len(c.index.all))
+	guards := c.keeping.guards
+	if len(c.index.all) < few {
+		guards = nil // any relay stands next to any other
+	}
+	c.blame.judge(now, len(c.index.all), guards)
 	c.out = c.blame.excluded(now, &c.index)
 }

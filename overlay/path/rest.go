@@ -14,7 +14,7 @@ const (
 	judgeEvery    = time.Second / 2
 	evidenceFirst = 8.0  // e^8 to 1, or 3,000 to 1, that it loses packets
 	evidenceAgain = 4.0  // after a rest
-	badNeighbours = 3    // at least, and as many as good ones, for a relay to rest
+	badNeighbours = 3    // at least, and more than good ones, for a relay to rest
 	badChance     = 0.25 // that a packet is lost next to a bad neighbour, at least
 	linkChance    = 0.5  // the same for a link to rest
 
@@ -25,6 +25,11 @@ const (
 	maxRests   = 1024      // remembered
 
 	part = 4 // at most one relay in so many is left out
+
+	// Losses that are a relay's fault, for a judgement.
+	between  = 1.5 // while it stood between relays: these do not see enough to frame it
+	nearOne  = 1.5 // next to one end, for it to be avoided there
+	nearMany = 1.0 // next to each of several ends
 )
 
 // rest is a time in which a relay or a link is left out.
@@ -35,24 +40,24 @@ type rest struct {
 }
 
 // judge looks at losses that it has not seen yet and has those rest that they are
-// the fault of. Usable is how many relays are.
+// the fault of. Usable is how many relays are, and guards are kept ones.
 //
 // Evidence against a relay is losses with different neighbours: what is lost next
 // to one of them only may as well be that one's doing, and their link alone is
 // avoided. What is lost next to the end may be the end's doing, which sees who
 // comes: that alone has a relay rest only if several ends agree, and otherwise it
 // is avoided next to that end.
-func (b *blame) judge(now time.Time, usable int) {
+func (b *blame) judge(now time.Time, usable int, guards []kept) {
 	if since := now.Sub(b.judged); !b.fresh || (since >= 0 && since < judgeEvery) {
 		return
 	}
 	b.fresh, b.judged = false, now
 	b.forget(now)
-	h := b.hear(now)
+	h := b.hear(now, usable)
 	for _, s := range h.suspects {
 		switch {
 		case s.kind == relayKind && b.convinced(now, h, s):
-			b.sentence(now, h, s, usable)
+			b.sentence(now, h, s, usable, holds(guards, s.from))
 		case s.kind == linkKind && s.chance >= linkChance && b.convinced(now, h, s):
 			b.avoid(now, s.from, s.to, s.chance, usable)
 		}
@@ -72,28 +77,46 @@ func (b *blame) convinced(now time.Time, h *hearing, s *suspect) bool {
 	return h.evidence(s, last.until) >= evidenceAgain
 }
 
-// sentence has a relay rest, or be avoided next to an end.
-func (b *blame) sentence(now time.Time, h *hearing, s *suspect, usable int) {
+// sentence has a relay rest, or some links of it.
+func (b *blame) sentence(now time.Time, h *hearing, s *suspect, usable int, guard bool) {
 	r := b.look(now, h, s)
+	if g := b.asGuard(now, h, s); guard && g.lost > r.lost/2 {
+		switch {
+		case g.guilty:
+			b.rest(now, s.cause, r.chance)
+		default:
+			for _, other := range g.failing {
+				b.avoidBoth(now, s.from, other, r.chance, usable)
+			}
+		}
+		return
+	}
 	witnesses := 0
-	for _, lost := range r.ends {
-		if lost >= 1 {
+	for _, end := range r.ends {
+		if end.lost >= nearMany {
 			witnesses++
 		}
 	}
-	if r.bad >= badNeighbours && r.bad >= r.good && (r.inside >= 1.5 || witnesses >= 2) {
+	bad := r.bad
+	if len(h.losses[s.in[0]].way.out) < 3 { // a relay has few relays next to it, and many ends
+		bad += witnesses
+	}
+	switch {
+	case r.chance >= badChance && bad >= badNeighbours && bad > r.good && (r.inside >= between || witnesses >= 2):
 		b.rest(now, s.cause, r.chance)
-		return
-	}
-	if r.inside >= 0.5 {
-		return // more will be known of it
-	}
-	for end, lost := range r.ends {
-		if lost >= 1.5 {
-			b.avoid(now, s.from, end, r.chance, usable)
-			b.avoid(now, end, s.from, r.chance, usable)
+	case r.inside < between/3: // or else more will be known of it
+		for _, end := range r.ends {
+			if end.lost >= nearOne {
+				b.avoidBoth(now, s.from, end.end, r.chance, usable)
+			}
 		}
 	}
+}
+
+// avoidBoth has both links of two neighbours rest.
+func (b *blame) avoidBoth(now time.Time, p, q hashid.NodeID, chance float64, usable int) {
+	b.avoid(now, p, q, chance, usable)
+	b.avoid(now, q, p, chance, usable)
 }
 
 // avoid has a link rest, unless a node has too many such links already.
@@ -142,6 +165,11 @@ func (b *blame) forget(now time.Time) {
 			delete(b.rests, c)
 		}
 	}
+}
+
+// resting reports whether a relay rests, if it were for blame alone.
+func (b *blame) resting(now time.Time, id hashid.NodeID) bool {
+	return b.rests[cause{kind: relayKind, from: id}].until.After(now)
 }
 
 // avoids reports whether the link between two neighbours rests.

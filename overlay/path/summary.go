@@ -47,7 +47,7 @@ func (c *Chooser) Summary(now time.Time, relays []*record.Descriptor) Summary {
 		Resting: len(c.out), Avoided: c.blame.avoided(now),
 		Guards: c.list(c.keeping.guards, guardsOnDuty),
 		Second: c.list(c.keeping.second, secondOnDuty),
-		Lost:   c.blame.places(now, c.rules.Hops),
+		Lost:   c.blame.places(now, len(c.index.all), c.rules.Hops),
 	}
 	if s.Relays < few {
 		s.Relaxed = fmt.Sprintf("only %d relays can be used, fewer than %d: any of them may be the first one of a path", s.Relays, few)
@@ -83,9 +83,9 @@ func (b *blame) avoided(now time.Time) int {
 
 // places shares the losses of the last minutes out: among the relays of a way, by
 // how far they are, and its end.
-func (b *blame) places(now time.Time, hops int) []float64 {
+func (b *blame) places(now time.Time, usable, hops int) []float64 {
 	places := make([]float64, hops+1)
-	h := b.hear(now)
+	h := b.hear(now, usable)
 	for i, l := range h.losses {
 		sum := 0.0
 		for _, c := range h.charges[i] {
