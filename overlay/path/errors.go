@@ -1,0 +1,29 @@
+package path
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoGuard says that no guard is usable, and that so many were picked lately that
+// no other may be. An attacker who takes guards off the network could have it pick
+// until it picks the attacker's.
+var ErrNoGuard = errors.New("none of the relays that this node keeps as its first ones can be reached: it waits for one of them, and picks another within a day")
+
+// ShortageError says how many more relays a path would need.
+type ShortageError struct{ Need, Have int }
+
+func (e *ShortageError) Error() string {
+	return fmt.Sprintf("a path needs %d relays and %d can be used now: %d missing", e.Need, e.Have, e.Need-e.Have)
+}
+
+// PrefixError says that the nodes of a path cannot all be in different prefixes, as
+// the network's rules want it.
+type PrefixError struct {
+	Need int // prefixes: that of the end, and one for each relay
+	Have int // prefixes of relays that can be used now
+}
+
+func (e *PrefixError) Error() string {
+	return fmt.Sprintf("on this network the %d nodes of a path must have addresses in different prefixes (IPv4 /16, IPv6 /32), and the relays that can be used now, in %d prefixes, do not allow for that", e.Need, e.Have)
+}

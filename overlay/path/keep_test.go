@@ -1,0 +1,374 @@
+package path
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+)
+
+var far = &record.Descriptor{Node: [32]byte{9, 9}} // an end without an address
+
+// draw draws a way that there has to be.
+func draw(t testing.TB, c *Chooser, now time.Time, relays []*record.Descriptor, end *record.Descriptor) *Way {
+	t.Helper()
+	w, err := c.Draw(now, relays, end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// only leaves those relays out of some that which holds for.
+func only(relays []*record.Descriptor, which func(hashid.NodeID) bool) []*record.Descriptor {
+	return slices.DeleteFunc(slices.Clone(relays), func(d *record.Descriptor) bool { return !which(d.ID()) })
+}
+
+func idsOf(list []kept) []hashid.NodeID {
+	var ids []hashid.NodeID
+	for _, k := range list {
+		ids = append(ids, k.id)
+	}
+	return ids
+}
+
+// TestLifetimes: guards stay 60 to 90 days, each as likely; the relays next to them 1
+// to 22 days, the greater of two.
+func TestLifetimes(t *testing.T) {
+	var guards, second []float64
+	relays := apartNodes(t, 30)
+	for seed := range count(300, 5000) {
+		c := New(Rules{Self: self, Hops: 3, Apart: true, Random: seeded(seed)})
+		draw(t, c, start, relays, far)
+		if len(c.keeping.guards) != 3 || len(c.keeping.second) != 4 {
+			t.Fatalf("it keeps %d and %d", len(c.keeping.guards), len(c.keeping.second))
+		}
+		for _, k := range c.keeping.guards {
+			guards = append(guards, float64(k.until.Sub(start)/time.Second)/86400)
+		}
+		for _, k := range c.keeping.second {
+			second = append(second, float64(k.until.Sub(start)/time.Second)/86400)
+		}
+	}
+	follows(t, "guards", guards, func(x float64) float64 { return (x - 60) / 30 })
+	follows(t, "second relays", second, func(x float64) float64 { return (x - 1) * (x - 1) / (21 * 21) })
+}
+
+// follows is the Kolmogorov-Smirnov test at one in a thousand.
+func follows(t *testing.T, name string, sample []float64, distribution func(float64) float64) {
+	t.Helper()
+	slices.Sort(sample)
+	most, n := 0.0, float64(len(sample))
+	for i, x := range sample {
+		p := distribution(x)
+		if p < 0 || p > 1 {
+			t.Fatalf("%s: %v is out of bounds", name, x)
+		}
+		most = max(most, p-float64(i)/n, float64(i+1)/n-p)
+	}
+	if limit := 1.95 / math.Sqrt(n); most > limit {
+		t.Errorf("%s: Kolmogorov's D is %.4f, at most %.4f", name, most, limit)
+	}
+}
+
+// TestKeptApart: where there are prefixes enough, none that is kept shares one with
+// another, so that any guard goes with any second relay.
+func TestKeptApart(t *testing.T) {
+	for seed := range count(100, 1000) {
+		var relays []*record.Descriptor
+		for i := range 100 {
+			relays = append(relays, node(t, i, fmt.Sprintf("/ip4/30.%d.%d.1/tcp/1", i%8, i)))
+		}
+		c := New(Rules{Self: self, Hops: 3, Apart: true, Random: seeded(seed)})
+		draw(t, c, start, relays, far)
+		var seen []string
+		for _, id := range append(idsOf(c.keeping.guards), idsOf(c.keeping.second)...) {
+			p := prefixes(c.index.byID[id].desc)[0]
+			if slices.Contains(seen, p) {
+				t.Fatalf("seed %d: two of %s", seed, p)
+			}
+			seen = append(seen, p)
+		}
+	}
+}
+
+// TestGuardChurn has an attacker take any relays off the network as it likes, and
+// holds what is picked against the rules: a new guard is the first, or a week after
+// the last, or none of those remembered is usable.
+func TestGuardChurn(t *testing.T) {
+	for seed := range count(30, 300) {
+		r := rand.New(rand.NewPCG(uint64(seed), 3))
+		relays := apartNodes(t, 60)
+		c := New(Rules{Self: self, Hops: 3, Random: seeded(seed)})
+		last, lastPick := []kept(nil), time.Time{}
+		now := start
+		for range 3000 {
+			now = now.Add(time.Duration(r.Int64N(int64(4 * time.Hour))))
+			hold := r.IntN(8)
+			up := only(relays, func(id hashid.NodeID) bool {
+				return !slices.Contains(idsOf(last)[:min(hold, len(last))], id) // the attacker knows the guards
+			})
+			usable := 0
+			for _, k := range last {
+				if now.Before(k.until) && slices.ContainsFunc(up, func(d *record.Descriptor) bool { return d.ID() == k.id }) {
+					usable++
+				}
+			}
+			left := slices.DeleteFunc(slices.Clone(last), func(k kept) bool { return !now.Before(k.until) })
+			draw(t, c, now, up, far)
+			list := c.keeping.guards
+			if !slices.Equal(list[:len(left)], left) {
+				t.Fatalf("seed %d: the list was %v and is %v", seed, left, list)
+			}
+			switch n := len(list) - len(left); {
+			case n == 0:
+			case len(left) == 0 && n <= guardsOnDuty:
+				lastPick = now
+			case n == 1 && usable == 0:
+				lastPick = now
+			case n == 1 && usable == 1 || n == 1 && len(left) < guardsOnDuty:
+				if now.Sub(lastPick) < 7*day {
+					t.Fatalf("seed %d: a guard is picked %v after the last", seed, now.Sub(lastPick))
+				}
+				lastPick = now
+			default:
+				t.Fatalf("seed %d: %d guards are picked and %d were usable", seed, n, usable)
+			}
+			last = slices.Clone(list)
+		}
+	}
+}
+
+// An attacker that holds k guards off the network at a time, now these and now those,
+// has not more than k+2 picked in a month: then two of them are usable at any time.
+func TestHoldingGuardsOff(t *testing.T) {
+	for hold := range 8 {
+		relays := apartNodes(t, 60)
+		c := New(Rules{Self: self, Hops: 3, Random: seeded(hold)})
+		seen := make(map[hashid.NodeID]bool)
+		for hour := range 30 * 24 {
+			var off []hashid.NodeID
+			if guards := idsOf(c.keeping.guards); len(guards) > 0 {
+				for i := range min(hold, len(guards)) {
+					off = append(off, guards[(hour+i)%len(guards)])
+				}
+			}
+			w := draw(t, c, start.Add(time.Duration(hour)*time.Hour), only(relays, func(id hashid.NodeID) bool { return !slices.Contains(off, id) }), far)
+			seen[w.out[0]] = true
+		}
+		if want := max(guardsOnDuty, hold+2); len(seen) > want {
+			t.Errorf("with %d off at a time %d relays were guards in a month, more than %d", hold, len(seen), want)
+		}
+	}
+}
+
+// When this node's own connection fails, its guards are the first that it finds to be
+// away. Some are picked in vain, and once it is back the old ones serve.
+func TestGuardsReturn(t *testing.T) {
+	relays := apartNodes(t, 40)
+	c := New(Rules{Self: self, Hops: 3, Random: seeded(1)})
+	draw(t, c, start, relays, far)
+	guards, second := idsOf(c.keeping.guards), idsOf(c.keeping.second)
+	up := relays
+	for i := range 100 {
+		now := start.Add(time.Duration(i) * time.Second)
+		w, err := c.Draw(now, up, far)
+		var shortage *ShortageError
+		if errors.As(err, &shortage) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		up = only(up, func(id hashid.NodeID) bool { return id != w.out[0] && id != w.out[1] })
+	}
+	if len(up) >= 3 {
+		t.Fatal("the connection did not fail")
+	}
+	if len(c.keeping.guards) <= 3 || len(c.keeping.guards) > maxGuards || len(c.keeping.second) <= 4 || len(c.keeping.second) > maxSecond {
+		t.Fatalf("%d guards and %d second relays are remembered: this shows nothing", len(c.keeping.guards), len(c.keeping.second))
+	}
+	for i := range 200 {
+		w := draw(t, c, start.Add(time.Hour+time.Duration(i)*time.Second), relays, far)
+		if !slices.Contains(guards, w.out[0]) || !slices.Contains(second, w.out[1]) || !slices.Contains(second, w.back[1]) {
+			t.Fatal("those that were picked in vain serve")
+		}
+	}
+}
+
+// With all twenty off the network, another is picked once a day.
+func TestAllGuardsOff(t *testing.T) {
+	relays := apartNodes(t, 200)
+	c := New(Rules{Self: self, Hops: 3, Random: seeded(1)})
+	now, picked, failed := start, make(map[hashid.NodeID]bool), 0
+	for range 10 * 24 {
+		w, err := c.Draw(now, only(relays, func(id hashid.NodeID) bool { return !picked[id] }), far)
+		switch {
+		case err == nil:
+			picked[w.out[0]] = true
+			for _, k := range c.keeping.guards {
+				picked[k.id] = true
+			}
+		case errors.Is(err, ErrNoGuard):
+			failed++
+		default:
+			t.Fatal(err)
+		}
+		now = now.Add(time.Hour)
+	}
+	if len(c.keeping.guards) != maxGuards || len(picked) < maxGuards+8 || len(picked) > maxGuards+10 || failed == 0 {
+		t.Errorf("%d guards were picked in ten days, %d remembered, %d draws failed", len(picked), len(c.keeping.guards), failed)
+	}
+}
+
+// The end is never the guard on the way to it, and nothing is picked because of it as
+// long as another is usable.
+func TestEndIsNoGuard(t *testing.T) {
+	relays := apartNodes(t, 40)
+	c := New(Rules{Self: self, Hops: 3, Apart: true, Random: seeded(1)})
+	draw(t, c, start, relays, far)
+	guards := idsOf(c.keeping.guards)
+	for i := range 300 {
+		end := c.index.byID[guards[i%3]].desc
+		if w := draw(t, c, start, relays, end); w.out[0] == end.ID() || !slices.Contains(guards, w.out[0]) {
+			t.Fatal("the guard is the end, or none of ours")
+		}
+	}
+	if len(c.keeping.guards) != 3 {
+		t.Fatal("a guard was picked because of an end")
+	}
+	// One left, and a path to it: it takes another one, once.
+	up := only(relays, func(id hashid.NodeID) bool { return id != guards[1] && id != guards[2] })
+	end := c.index.byID[guards[0]].desc
+	for range 100 {
+		draw(t, c, start, up, end)
+	}
+	if len(c.keeping.guards) != 4 {
+		t.Errorf("%d guards", len(c.keeping.guards))
+	}
+}
+
+// Who knows the four relays next to the guard, and has an end claim their prefixes,
+// gets no packets there; above all it does not have others picked.
+func TestEndDoesNotChooseSecondRelays(t *testing.T) {
+	relays := apartNodes(t, 40)
+	c := New(Rules{Self: self, Hops: 3, Apart: true, Random: seeded(1)})
+	draw(t, c, start, relays, far)
+	before := c.State()
+	var addrs []string
+	for _, k := range c.keeping.second {
+		addrs = append(addrs, c.index.byID[k.id].desc.Addrs[0].String())
+	}
+	_, err := c.Draw(start, relays, node(t, 1000, addrs...))
+	if prefix := (*PrefixError)(nil); !errors.As(err, &prefix) {
+		t.Errorf("an end in the prefixes of all second relays: %v", err)
+	}
+	w := draw(t, c, start, relays, node(t, 1000, addrs[:3]...))
+	if last := c.keeping.second[3].id; w.out[1] != last || w.back[1] != last {
+		t.Error("there was one that fits")
+	}
+	if string(c.State()) != string(before) {
+		t.Error("an end had relays picked")
+	}
+}
+
+// TestYears: with all relays up, two or three guards are on duty nearly always and one
+// at least, four second relays always; each stays its time.
+func TestYears(t *testing.T) {
+	relays := apartNodes(t, 100)
+	days, short, guards := 0, 0, make(map[hashid.NodeID]bool)
+	years := count(5, 50)
+	for seed := range years {
+		c := New(Rules{Self: self, Hops: 3, Random: seeded(seed)})
+		for i := range 365 {
+			w := draw(t, c, start.Add(time.Duration(i)*day), relays, far)
+			guards[w.out[0]] = true
+			n := len(c.keeping.guards)
+			if n < 1 || n > guardsOnDuty || len(c.keeping.second) != secondOnDuty {
+				t.Fatalf("%d guards and %d second relays", n, len(c.keeping.second))
+			}
+			days++
+			if n < 2 {
+				short++
+			}
+		}
+		// Three at a time for 75 days each are 15 in a year.
+		if len(guards) > 22 {
+			t.Errorf("%d guards in a year", len(guards))
+		}
+		clear(guards)
+	}
+	if short > days/50 {
+		t.Errorf("on %d days of %d there was one guard only", short, days)
+	}
+}
+
+// TestClock: a clock that was ahead leaves nothing that outlives its time, and one
+// that goes back does not have anything picked.
+func TestClock(t *testing.T) {
+	relays := apartNodes(t, 40)
+	c := New(Rules{Self: self, Hops: 3, Random: seeded(1)})
+	draw(t, c, start.Add(1000*day), relays, far)
+	guards := idsOf(c.keeping.guards)
+	draw(t, c, start, relays, far)
+	if !slices.Equal(idsOf(c.keeping.guards), guards) {
+		t.Error("the clock went back, and others were picked")
+	}
+	for _, k := range c.keeping.guards {
+		if k.since.After(start) || k.until.Sub(start) > 90*day {
+			t.Errorf("kept until %v", k.until)
+		}
+	}
+	for _, k := range c.keeping.second {
+		if k.until.Sub(start) > 22*day {
+			t.Errorf("kept until %v", k.until)
+		}
+	}
+	if _, err := Restore(c.rules, c.State()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFew: with fewer than twelve usable relays none are picked, and those that were
+// kept when there were more are used.
+func TestFew(t *testing.T) {
+	relays := apartNodes(t, 40)
+	c := New(Rules{Self: self, Hops: 3, Random: seeded(1)})
+	for range 50 {
+		draw(t, c, start, relays[:11], far)
+	}
+	if len(c.keeping.guards)+len(c.keeping.second) != 0 {
+		t.Fatal("relays are kept in a network of eleven")
+	}
+	draw(t, c, start, relays[:12], far)
+	if len(c.keeping.guards) != 3 || len(c.keeping.second) != 4 {
+		t.Fatal("no relays are kept in a network of twelve")
+	}
+	guards, second := idsOf(c.keeping.guards), idsOf(c.keeping.second)
+	has := func(ids ...[]hashid.NodeID) []*record.Descriptor {
+		return only(relays[:12], func(id hashid.NodeID) bool {
+			return !slices.ContainsFunc(ids, func(list []hashid.NodeID) bool { return slices.Contains(list, id) })
+		})
+	}
+	for range 50 {
+		if w := draw(t, c, start, has(guards[:1]), far); !slices.Contains(guards[1:], w.out[0]) || !slices.Contains(second, w.out[1]) || !slices.Contains(second, w.back[1]) {
+			t.Fatal("relays that are kept are not used")
+		}
+		if w := draw(t, c, start, has(guards), far); !slices.Contains(second, w.out[1]) {
+			t.Fatal("second relays that are kept are not used")
+		}
+		if w := draw(t, c, start, has(second), far); !slices.Contains(guards, w.out[0]) {
+			t.Fatal("guards that are kept are not used")
+		}
+		draw(t, c, start, has(guards, second), far)
+	}
+	if !slices.Equal(idsOf(c.keeping.guards), guards) {
+		t.Error("guards were picked")
+	}
+}
