@@ -101,19 +101,16 @@ func (b *budget) sharer(now time.Time, from hashid.NodeID) hashid.NodeID {
 	if b.recent == nil {
 		b.recent = make(map[hashid.NodeID]usage)
 	}
-	if _, known := b.recent[from]; known || len(b.recent) < maxSharers {
-		return from
-	}
-	if now.Sub(b.swept) > tagMemory {
+	if now.Sub(b.swept) > tagMemory { // nobody needs to be remembered for longer than counts
 		b.swept = now
 		for id, u := range b.recent {
 			if u.now(now) < 1 {
 				delete(b.recent, id)
 			}
 		}
-		if len(b.recent) < maxSharers {
-			return from
-		}
+	}
+	if _, known := b.recent[from]; known || len(b.recent) < maxSharers {
+		return from
 	}
 	return hashid.NodeID{}
 }

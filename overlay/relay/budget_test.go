@@ -110,4 +110,12 @@ func TestBudgetForgetsNeighbours(t *testing.T) {
 	if _, own := b.recent[sender]; !own || len(b.recent) > maxSharers/2 {
 		t.Errorf("minutes later %d neighbours are counted", len(b.recent))
 	}
+	for range 1000 {
+		b.take(now, sender)
+	}
+	now = now.Add(10 * tagMemory)
+	b.take(now, hashid.NodeID{1})
+	if _, still := b.recent[sender]; still || len(b.recent) != 1 {
+		t.Errorf("a neighbour that sent nothing for minutes is one of %d that are counted", len(b.recent))
+	}
 }
