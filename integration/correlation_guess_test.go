@@ -138,7 +138,7 @@ func (e *ends) conversations(n int) float64 {
 				likely[recipient] += math.Log(max(floor, to[recipient]))
 			}
 		}
-		if best(likely) == sender {
+		if argmax(likely) == sender {
 			right++
 		}
 	}

@@ -60,7 +60,7 @@ func (g *centroids) guess(p *onion.Packet) int {
 			scores[c] += v * x[at]
 		}
 	}
-	return best(scores)
+	return argmax(scores)
 }
 
 // regression is multinomial logistic regression (Bishop, Pattern Recognition and
@@ -71,13 +71,12 @@ type regression struct {
 	weights  [][]float64 // of each class, of each feature and of one
 }
 
-const (
-	features = 16   // of 160,000: more would be noise, and drown what is there
-	rounds   = 20   // over the frames in training
-	step     = 0.01 // of descent, at first
-)
-
 func newRegression(frames []*onion.Packet, labels []int, classes int) guesser {
+	const (
+		features = 16   // of 160,000: more would be noise, and drown what is there
+		rounds   = 20   // over the frames in training
+		step     = 0.01 // of descent, at first
+	)
 	g := &regression{features: telling(frames, labels, classes, features)}
 	x := make([][]float64, len(frames))
 	for i, p := range frames {
@@ -114,7 +113,7 @@ func (g *regression) of(p *onion.Packet) []float64 {
 	return append(x, 1)
 }
 
-func (g *regression) guess(p *onion.Packet) int { return best(g.scores(g.of(p))) }
+func (g *regression) guess(p *onion.Packet) int { return argmax(g.scores(g.of(p))) }
 
 func (g *regression) scores(x []float64) []float64 {
 	scores := make([]float64, len(g.weights))
@@ -138,7 +137,7 @@ func softmax(scores []float64) {
 	}
 }
 
-func best(scores []float64) int { return slices.Index(scores, slices.Max(scores)) }
+func argmax(scores []float64) int { return slices.Index(scores, slices.Max(scores)) }
 
 // balanced is the accuracy of guesses in a class, on average over the classes, and
 // its standard error if all classes were alike: then a guess is right by chance.

@@ -14,9 +14,9 @@ const (
 	// it cannot be by chance: among 50,000 frames two runs of random bytes are the
 	// same once in 10^22 times.
 	shortestRun = 16
-	// block is what is looked up. Wherever a run of shortestRun bytes lies, it covers
-	// a whole block of those that a needle falls into.
-	block = 8
+	// blockSize is that of a block, which is what is looked up. Wherever a run of
+	// shortestRun bytes lies, it covers one of the blocks that a needle falls into.
+	blockSize = 8
 )
 
 // finder finds runs that something has in common with needles, at whatever offset:
@@ -47,21 +47,22 @@ type match struct {
 func newFinder(needles [][]byte) *finder {
 	blocks := 0
 	for _, n := range needles {
-		blocks += len(n) / block
+		blocks += len(n) / blockSize
 	}
 	f := &finder{needles: needles, shift: 64 - bits.Len(uint(2*blocks))}
 	f.places = make([]place, 1<<(64-f.shift))
 	f.seen = make([]uint64, max(1, len(f.places)/4)) // 16 bits for a place
 	for i, n := range needles {
-		for at := 0; at+block <= len(n); at += block {
+		for at := 0; at+blockSize <= len(n); at += blockSize {
 			f.add(binary.LittleEndian.Uint64(n[at:]), i, at)
 		}
 	}
 	return f
 }
 
-// hash spreads a block over 64 bits (Steele, Lea and Flood, OOPSLA 2014, figure 16).
-func hash(b uint64) uint64 {
+// spread turns a block into 64 bits that look random: the last step of SplitMix64
+// (Steele, Lea and Flood, OOPSLA 2014).
+func spread(b uint64) uint64 {
 	b = (b ^ b>>30) * 0xbf58476d1ce4e5b9
 	b = (b ^ b>>27) * 0x94d049bb133111eb
 	return b ^ b>>31
@@ -74,7 +75,7 @@ func (f *finder) bit(h uint64) (word uint64, mask uint64) {
 }
 
 func (f *finder) add(b uint64, needle, at int) {
-	h := hash(b)
+	h := spread(b)
 	word, mask := f.bit(h)
 	f.seen[word] |= mask
 	i := h >> f.shift
@@ -87,15 +88,15 @@ func (f *finder) add(b uint64, needle, at int) {
 // find calls found for each run that hay has in common with a needle, as long as
 // it is there. Where hay is itself a needle it is found in itself.
 func (f *finder) find(hay []byte, found func(match)) {
-	for in := 0; in+block <= len(hay); in++ {
+	for in := 0; in+blockSize <= len(hay); in++ {
 		b := binary.LittleEndian.Uint64(hay[in:])
-		h := hash(b)
+		h := spread(b)
 		if word, mask := f.bit(h); f.seen[word]&mask == 0 {
 			continue
 		}
 		for i := h >> f.shift; f.places[i].at != 0; i = (i + 1) & uint64(len(f.places)-1) {
 			if p := f.places[i]; p.block == b {
-				f.stretch(hay, match{int(p.needle), int(p.at - 1), in, block}, found)
+				f.stretch(hay, match{int(p.needle), int(p.at - 1), in, blockSize}, found)
 			}
 		}
 	}
@@ -107,7 +108,7 @@ func (f *finder) stretch(hay []byte, r match, found func(match)) {
 	n := f.needles[r.needle]
 	for r.at > 0 && r.in > 0 && n[r.at-1] == hay[r.in-1] {
 		r.at, r.in, r.length = r.at-1, r.in-1, r.length+1
-		if r.length == 2*block {
+		if r.length == 2*blockSize {
 			return // the block before lies in the run, and was looked up before
 		}
 	}

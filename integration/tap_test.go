@@ -13,8 +13,7 @@ import (
 // them, and looks at each frame that came or went at any of the twenty: people
 // converse, and nodes ask each other what the services of a node are asked, with
 // the same bytes each time, since what is the same before it is wrapped is what
-// would show. (Who is asked for a record learns what it is asked in this way: an
-// observer who may choose what is sent.)
+// would show.
 //
 // Not seen is what two of the three people's nodes send to each other directly.
 func TestTap(t *testing.T) {
