@@ -13,10 +13,10 @@ GOLANGCI  = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.
 SOURCES   = $(wildcard cli discovery integration node overlay)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-long race bench bench-scale fuzz lint clean
+.PHONY: help build demo run test test-long race bench bench-scale bench-correlation fuzz lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/chatnt, one static binary; the same sources give the same bytes
 	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -buildid=" -o bin/chatnt ./cli/chatnt
@@ -37,10 +37,13 @@ race: ## every test under the race detector
 	go test -race -timeout 30m ./...
 
 bench: ## the promised ratios as a table, and the times beside them (BENCHTIME=1s)
-	@go test -run '^$$' -bench . -skip '^Benchmark(Growth|Silence)$$' -benchmem -benchtime $(BENCHTIME) -timeout 30m $(BENCHED) 2>&1 | go run ./integration/benchtable
+	@go test -run '^$$' -bench . -skip '^Benchmark(Growth|Silence|Correlation)$$' -benchmem -benchtime $(BENCHTIME) -timeout 30m $(BENCHED) 2>&1 | go run ./integration/benchtable
 
 bench-scale: ## what networks of 20 to 200 nodes cost, as a table; then a silent node's traffic over SILENCE (10m)
 	@CHATNT_LONG=1 CHATNT_SILENCE_WATCH=$(SILENCE) go test -run '^$$' -bench '^Benchmark(Growth|Silence)$$' -benchtime 1x -timeout 60m ./integration
+
+bench-correlation: ## what watching the times of packets gives away, in each latency mode, as a table
+	@go test -run '^$$' -bench '^BenchmarkCorrelation$$' -benchtime 1x -timeout 20m ./integration | grep '^|'
 
 fuzz: ## every fuzz target for FUZZTIME (10s), FUZZJOBS (the cores) at a time
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \

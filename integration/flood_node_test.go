@@ -4,8 +4,10 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"chatnt/discovery/network"
@@ -13,10 +15,50 @@ import (
 	"chatnt/node/control"
 )
 
-// childNode is a whole node, the first of a private network. It answers "invite"
-// and "status".
-func childNode(ctx context.Context, _ []byte) (answer func(string, []byte) (any, error), wait func() error, err error) {
-	net, err := network.New("flood", 3, false)
+// nodeConfig is what a child that is a node is told. It may be nothing.
+type nodeConfig struct {
+	Invite string // to the network to join; none: one of its own, of which it is the first node
+	Log    bool   // all there is to log, for "log"
+}
+
+func (c nodeConfig) network() (*network.Network, error) {
+	if c.Invite == "" {
+		return network.New("flood", 3, false)
+	}
+	invite, err := network.ParseInvite(c.Invite)
+	if err != nil {
+		return nil, err
+	}
+	return invite.Network, nil
+}
+
+// logged is a log in memory.
+type logged struct {
+	mu   sync.Mutex // guards text
+	text []byte
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	return len(b), nil
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+// childNode is a whole node on a private network. It answers "invite", "status" and
+// "log".
+func childNode(ctx context.Context, raw []byte) (answer func(string, []byte) (any, error), wait func() error, err error) {
+	var config nodeConfig
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return nil, nil, err
+	}
+	net, err := config.network()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -24,7 +66,11 @@ func childNode(ctx context.Context, _ []byte) (answer func(string, []byte) (any,
 	if err != nil {
 		return nil, nil, err
 	}
-	n, err := node.New(node.Config{Profile: profile, Listen: []string{loopback}})
+	log, to := new(logged), slog.DiscardHandler
+	if config.Log {
+		to = slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug - 10})
+	}
+	n, err := node.New(node.Config{Profile: profile, Listen: []string{loopback}, Log: slog.New(to)})
 	if err != nil {
 		return nil, nil, errors.Join(err, profile.Close())
 	}
@@ -57,6 +103,8 @@ func childNode(ctx context.Context, _ []byte) (answer func(string, []byte) (any,
 			return n.Invite()
 		case "status":
 			return n.Status(), nil
+		case "log":
+			return log.String(), nil
 		}
 		return nil, fmt.Errorf("%q is no question for a node", what)
 	}

@@ -225,6 +225,9 @@ type bareRelay struct {
 	link      *link.Link
 	bad       hostile // nil: it forwards what it should
 	sequence  atomic.Uint64
+
+	carrier  host.Host // what its link works on, unless set its host
+	services map[string]overlay.Service
 }
 
 // Send, Get and Put are what the overlay needs of a link.
@@ -238,8 +241,9 @@ func (r *bareRelay) Send(to hashid.NodeID, p *onion.Packet) error {
 func (r *bareRelay) Get() *onion.Packet  { return r.link.Get() }
 func (r *bareRelay) Put(p *onion.Packet) { r.link.Put(p) }
 
-// newRelay joins a network with a relay that runs until the test ends.
-func newRelay(t testing.TB, net *network.Network, bad hostile) *bareRelay {
+// newRelay joins a network with a relay that runs until the test ends. What is to
+// be different about it may be changed once its host is there.
+func newRelay(t testing.TB, net *network.Network, bad hostile, with ...func(*bareRelay)) *bareRelay {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -248,6 +252,10 @@ func newRelay(t testing.TB, net *network.Network, bad hostile) *bareRelay {
 	r := &bareRelay{t: t, net: net, key: key, self: hashid.OfNode(public), bad: bad}
 	bans := new(dht.Bans)
 	r.host = newHost(t, key, net, libp2p.ConnectionGater(bans), libp2p.ListenAddrStrings(loopback))
+	r.carrier = r.host
+	for _, change := range with {
+		change(r)
+	}
 	r.sequence.Store(uint64(time.Now().Unix()))
 	log := slog.New(slog.DiscardHandler)
 	r.directory = discovery.NewDirectory(r.self, net.ID(), time.Now, log)
@@ -286,7 +294,7 @@ func newRelay(t testing.TB, net *network.Network, bad hostile) *bareRelay {
 		t.Fatal(err)
 	}
 	r.link = link.New(link.Config{
-		Host: r.host, Protocol: protocol.ID(net.Protocol("onion/x25519/1")),
+		Host: r.carrier, Protocol: protocol.ID(net.Protocol("onion/x25519/1")),
 		Resolve: func(ctx context.Context, to hashid.NodeID) (peer.AddrInfo, error) {
 			desc, err := finder.Find(ctx, to)
 			if err != nil {
@@ -299,6 +307,7 @@ func newRelay(t testing.TB, net *network.Network, bad hostile) *bareRelay {
 	})
 	r.overlay = overlay.New(overlay.Config{
 		Self: r.self, Link: r, Paths: overlay.Uniform(r.directory, r.self, net.Hops), Finder: finder, Now: time.Now, Log: log,
+		Services: r.services,
 	})
 	publisher := discovery.NewPublisher(table, time.Now, log, discovery.Publication{
 		What: "relay descriptor", Keys: []string{record.DescriptorKey(r.self)}, Every: time.Hour,

@@ -82,19 +82,16 @@ func (b *Budget[K]) GiveBack(now time.Time, who K) {
 // sharer returns under whose name somebody is counted: its own, while there is
 // room. Called with mu held.
 func (b *Budget[K]) sharer(now time.Time, who K) K {
-	if _, known := b.recent[who]; known || len(b.recent) < maxSharers {
-		return who
-	}
-	if now.Sub(b.swept) > memory {
+	if now.Sub(b.swept) > memory { // nobody is remembered for longer than counts
 		b.swept = now
 		for id, u := range b.recent {
 			if u.now(now) < 1 {
 				delete(b.recent, id)
 			}
 		}
-		if len(b.recent) < maxSharers {
-			return who
-		}
+	}
+	if _, known := b.recent[who]; known || len(b.recent) < maxSharers {
+		return who
 	}
 	var rest K
 	return rest

@@ -98,3 +98,18 @@ func TestBudgetForgets(t *testing.T) {
 		t.Errorf("minutes later %d are counted", len(b.recent))
 	}
 }
+
+// Nobody is remembered for minutes who asks for nothing, even where there is room:
+// a relay's memory holds its neighbours.
+func TestBudgetForgetsSoon(t *testing.T) {
+	b := NewBudget[int](testRate, testBurst)
+	now := time.Unix(1_700_000_000, 0)
+	for range 1000 {
+		b.Take(now, 1)
+	}
+	now = now.Add(10 * memory)
+	b.Take(now, 2)
+	if _, still := b.recent[1]; still || len(b.recent) != 1 {
+		t.Errorf("who asked for nothing for minutes is one of %d that are counted", len(b.recent))
+	}
+}

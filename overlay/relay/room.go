@@ -53,6 +53,9 @@ func (q *waitingRoom) add(w waiting) (out *onion.Packet, ok bool) {
 		}
 	}
 	q.held.Take(w.from)
+	if len(q.heap) == cap(q.heap) {
+		q.grow()
+	}
 	q.heap = append(q.heap, w)
 	if q.up(len(q.heap)-1) == 0 {
 		select {
@@ -61,6 +64,14 @@ func (q *waitingRoom) add(w waiting) (out *onion.Packet, ok bool) {
 		}
 	}
 	return out, true
+}
+
+// grow doubles the heap's array and wipes the old one, which would lie about in
+// memory, with who sent to whom and when, for as long as nothing else is put there.
+func (q *waitingRoom) grow() {
+	old := q.heap
+	q.heap = append(make([]waiting, 0, max(16, 2*len(old))), old...)
+	clear(old)
 }
 
 // displace takes out a packet of the neighbour that holds most places (Suter et

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,6 +148,42 @@ func TestManyNeighboursDoNotFillTheWaitingRoom(t *testing.T) {
 			t.Errorf("%d places are counted, %d taken", sum, q.len())
 		}
 	})
+}
+
+// Where packets waited nothing is left of them, neither when they have gone nor when
+// the room outgrew its place in memory.
+func TestWaitingRoomForgets(t *testing.T) {
+	var q waitingRoom
+	q.init()
+	base := time.Unix(1_700_000_000, 0)
+	arrays := make(map[*waiting][]waiting)
+	for i := range 2000 {
+		from := hashid.NodeID{1, byte(i >> 8), byte(i)}
+		if _, ok := q.add(waiting{due: base.Add(time.Duration(i%7) * time.Second), from: from, to: from, packet: new(onion.Packet)}); !ok {
+			t.Fatal("no room")
+		}
+		arrays[&q.heap[0]] = q.heap[:cap(q.heap)]
+	}
+	if len(arrays) < 3 {
+		t.Fatalf("%d places in memory: this shows nothing", len(arrays))
+	}
+	delete(arrays, &q.heap[0])
+	for _, places := range arrays {
+		for i, w := range places {
+			if w != (waiting{}) {
+				t.Fatalf("place %d of %d that were given up still tells who wrote to whom", i, len(places))
+			}
+		}
+	}
+	last := q.heap[:cap(q.heap)]
+	for {
+		if _, ok := q.take(base.Add(time.Hour)); !ok {
+			break
+		}
+	}
+	if slices.ContainsFunc(last, func(w waiting) bool { return w != (waiting{}) }) {
+		t.Error("an empty room still tells who wrote to whom")
+	}
 }
 
 // TestHeap holds the waiting room against what a sort would do.
