@@ -29,6 +29,7 @@ import (
 	"chatnt/overlay"
 	"chatnt/overlay/link"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 	"chatnt/overlay/relay"
 )
 
@@ -306,7 +307,7 @@ func newRelay(t testing.TB, net *network.Network, bad hostile, with ...func(*bar
 		Unreachable: r.directory.Suspect,
 	})
 	r.overlay = overlay.New(overlay.Config{
-		Self: r.self, Link: r, Paths: overlay.Uniform(r.directory, r.self, net.Hops), Finder: finder, Now: time.Now, Log: log,
+		Self: r.self, Link: r, Paths: overlay.NewGuarded(r.directory, path.New(path.Rules{Self: r.self, Hops: net.Hops}), time.Now, nil), Finder: finder, Now: time.Now, Log: log,
 		Services: r.services,
 	})
 	publisher := discovery.NewPublisher(table, time.Now, log, discovery.Publication{

@@ -31,6 +31,7 @@ import (
 	"chatnt/overlay"
 	"chatnt/overlay/link"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 )
 
 // How often a node renews its records, as package node has it.
@@ -192,7 +193,7 @@ func (n *steadyNode) assemble(bans *dht.Bans) {
 		Unreachable: n.directory.Suspect,
 	})
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Link: n.link, Paths: overlay.Uniform(n.directory, self, onion.Relays), Finder: finder, Now: n.now, Log: log,
+		Self: self, Link: n.link, Paths: overlay.NewGuarded(n.directory, path.New(path.Rules{Self: self, Hops: onion.Relays}), n.now, nil), Finder: finder, Now: n.now, Log: log,
 		Services: map[string]overlay.Service{
 			"echo": func(body []byte) []byte { return body },
 			"late": func(body []byte) []byte { time.Sleep(lateAnswer); return body },

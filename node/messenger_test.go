@@ -16,6 +16,7 @@ import (
 	"chatnt/node/message"
 	"chatnt/node/vault"
 	"chatnt/overlay"
+	"chatnt/overlay/path"
 )
 
 func testNetwork(t testing.TB) *network.Network {
@@ -58,7 +59,7 @@ func messengerOf(t testing.TB, p *Profile) *messenger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := overlay.New(overlay.Config{Link: noLink{}, Paths: overlay.Uniform(dir, p.Node(), 3), Finder: finder})
+	o := overlay.New(overlay.Config{Link: noLink{}, Paths: overlay.NewGuarded(dir, path.New(path.Rules{Self: p.Node(), Hops: 3}), timeNow, nil), Finder: finder})
 	m, err := newMessenger(p, timeNow, newFeed(), log, who, o, dir)
 	if err != nil {
 		t.Fatal(err)

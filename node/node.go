@@ -67,6 +67,7 @@ type Node struct {
 	began     uint64 // the last sequence of a record of the person, before this run
 	topic     *gossip.Topic
 	link      *link.Link
+	paths     *overlay.Guarded
 	overlay   *overlay.Overlay
 	messenger *messenger
 	feed      *feed
@@ -167,8 +168,11 @@ func (n *Node) assemble() error {
 		Receive:     func(from hashid.NodeID, p *onionPacket) { n.overlay.Receive(from, p) },
 		Unreachable: n.directory.Suspect,
 	})
+	if n.paths, err = n.newPaths(); err != nil {
+		return err
+	}
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Link: n.link, Paths: overlay.Uniform(n.directory, self, net.Hops), Finder: n.finder, Now: n.now, Log: n.log,
+		Self: self, Link: n.link, Paths: n.paths, Finder: n.finder, Now: n.now, Log: n.log,
 		Services: map[string]overlay.Service{
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},

@@ -151,6 +151,7 @@ func (n *Node) Status() control.Status {
 	s.Records, s.RecordBytes = n.table.Held()
 	s.Banned, s.Crowded = n.bans.Len(), n.table.Crowded()
 	s.ClockOff = int(n.clocks.ahead().Seconds())
+	s.Paths = shownPaths(n.paths.Summary())
 	s.Unseen = seconds(n.profile.Unseen(n.now()))
 	return s
 }

@@ -9,6 +9,7 @@ import (
 
 	"chatnt/overlay/fair"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 )
 
 // What is remembered of reply blocks that have gone out, some 600 bytes each:
@@ -19,7 +20,7 @@ const (
 	maxPushed   = 16384 // for what services push; each caller has its share
 
 	// lateFor is how long the answer of an attempt that counts as lost is waited
-	// for: it is worth as much to whoever asked, and clears the relays of the blame.
+	// for: it is worth as much to whoever asked.
 	lateFor = 30 * time.Second
 )
 
@@ -29,7 +30,7 @@ type awaited struct {
 	id      onion.SURBID
 	keys    *onion.ReplyKeys // used by whoever took it out of the table
 	caller  *Caller
-	way     Way
+	way     *path.Way     // nil for what is pushed
 	answers chan<- answer // nil for what is pushed
 	pushed  *Replies      // nil for an attempt
 
@@ -42,7 +43,7 @@ type awaited struct {
 // awaiting is the table of all that is to come back. Each entry leaves it by what
 // comes, by its time, or by its owner, whichever is first; its keys are wiped.
 type awaiting struct {
-	report func(Way, Outcome)
+	report func(*path.Way, Outcome)
 	sooner chan struct{} // holds one: the earliest due time has changed
 
 	mu       sync.Mutex // guards the fields below
@@ -54,7 +55,7 @@ type awaiting struct {
 	stopped  bool
 }
 
-func newAwaiting(report func(Way, Outcome)) *awaiting {
+func newAwaiting(report func(*path.Way, Outcome)) *awaiting {
 	return &awaiting{
 		report: report, sooner: make(chan struct{}, 1), byID: make(map[onion.SURBID]*awaited),
 		attempts: fair.NewRoom[*Caller](maxAttempts), replies: fair.NewRoom[*Caller](maxPushed),

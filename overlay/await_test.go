@@ -13,12 +13,13 @@ import (
 
 	"chatnt/discovery/hashid"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 )
 
 // testTable is a table of what is awaited, whose reports are counted.
 func testTable() (*awaiting, map[Outcome]int) {
 	said := make(map[Outcome]int)
-	return newAwaiting(func(_ Way, o Outcome) { said[o]++ }), said
+	return newAwaiting(func(_ *path.Way, o Outcome) { said[o]++ }), said
 }
 
 // entry makes the i-th attempt of a caller, without a packet.
@@ -192,10 +193,10 @@ func TestTableStops(t *testing.T) {
 // An answer that nobody waits for is dropped, and a damaged one is the last of
 // its reply block.
 func TestRepliesInVain(t *testing.T) {
-	rec := &recorder{begun: time.Now()}
+	rec := &recorder{Paths: deaf{}, begun: time.Now()}
 	o := New(Config{Link: refusing{}, Paths: rec, Log: slog.New(slog.DiscardHandler)})
 	_, id, keys := testSURB(t)
-	w := &awaited{id: id, keys: keys, caller: o.Caller(), answers: make(chan answer, 1)}
+	w := &awaited{id: id, keys: keys, caller: o.Caller(), answers: make(chan answer, 1), way: new(path.Way)}
 	if err := o.awaited.add(w, time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +211,11 @@ func TestRepliesInVain(t *testing.T) {
 		t.Errorf("reported is %+v", rec.said)
 	}
 }
+
+// deaf are Paths that hear nothing of what became of them.
+type deaf struct{ Paths }
+
+func (deaf) Report(*path.Way, Outcome) bool { return false }
 
 func testSURB(t testing.TB) (onion.SURB, onion.SURBID, *onion.ReplyKeys) {
 	t.Helper()

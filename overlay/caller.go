@@ -121,11 +121,11 @@ func (c *Caller) requestOnce(ctx context.Context, end hashid.NodeID, service str
 // room.
 func (c *Caller) attempt(path *Path, service string, body []byte, work time.Duration, answers chan<- answer) (time.Duration, error) {
 	o := c.overlay
-	surb, w, err := o.block(path.end, path.Latency, o.cfg.Now())
+	surb, w, err := o.block(path.way.Back, path.Latency, o.cfg.Now())
 	if err != nil {
 		return 0, err
 	}
-	w.caller, w.answers, w.way.Out = c, answers, path.Relays
+	w.caller, w.answers, w.way = c, answers, path.way
 	payload, err := appendRequest(nil, &surb, service, body)
 	if err != nil {
 		return 0, err
@@ -136,7 +136,7 @@ func (c *Caller) attempt(path *Path, service string, body []byte, work time.Dura
 	}
 	if err := o.sendPacket(path, payload); err != nil {
 		if o.awaited.drop(w) {
-			o.cfg.Paths.Report(w.way, Unsent)
+			o.report(w.way, Unsent)
 		}
 		return 0, err
 	}

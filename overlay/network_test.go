@@ -21,6 +21,7 @@ import (
 	"chatnt/discovery/record"
 	"chatnt/overlay/link"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,15 +62,18 @@ type recorder struct {
 }
 
 type report struct {
-	Way
+	Out, Back []hashid.NodeID
+	End       hashid.NodeID
 	Outcome
 	at time.Duration
 }
 
-func (r *recorder) Report(way Way, outcome Outcome) {
+func (r *recorder) Report(way *path.Way, outcome Outcome) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.said = append(r.said, report{way, outcome, time.Since(r.begun)})
+	out, back := way.IDs()
+	r.said = append(r.said, report{out, back, way.End, outcome, time.Since(r.begun)})
+	return r.Paths.Report(way, outcome)
 }
 
 // reports returns what was reported since the last call.
@@ -192,7 +196,7 @@ func (n *net) newNode(i int) *testNode {
 		n.t.Fatal(err)
 	}
 	l := n.memory.New(node.id, func(from hashid.NodeID, p *onion.Packet) { node.Receive(from, p) }, nil)
-	node.recorder = &recorder{Paths: Uniform(node.dir, node.id, n.hops), begun: time.Now()}
+	node.recorder = &recorder{Paths: NewGuarded(node.dir, path.New(path.Rules{Self: node.id, Hops: n.hops}), time.Now, nil), begun: time.Now()}
 	cfg := Config{Self: node.id, Link: tapped{l, n, node.id}, Paths: node.recorder, Finder: finder, Now: time.Now, Log: log}
 	if n.config != nil {
 		n.config(i, &cfg)

@@ -1,10 +1,10 @@
 // Package overlay carries requests to services at other nodes, and their
 // answers, through relays that know only their neighbours.
 //
-//	Request ─► Paths.Forward, Paths.Back ─► onion.NewSURB, onion.Wrap ─► Link
-//	   ▲  every 2 s .. 10 s, over new paths          three relays       │
-//	   │                                                                ▼
-//	 answer ◄─ ReplyKeys.Open ◄─ three other relays ◄─ SURB.Use ◄─ Service
+//	Request ─► Paths.Draw ─► onion.NewSURB, onion.Wrap ─► Link
+//	   ▲  every 2 s .. 10 s, over new paths   three relays │
+//	   │                                                   ▼
+//	 answer ◄─ ReplyKeys.Open ◄─ a guard and two others ◄─ SURB.Use ◄─ Service
 //
 // A request may reach its service more than once, and in any order with others:
 // services are idempotent. What an attempt has come to is told to [Paths], which
@@ -57,6 +57,7 @@ import (
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 	"chatnt/overlay/relay"
 )
 
@@ -103,7 +104,7 @@ type Overlay struct {
 // New assembles an overlay. Packets that arrive are to be handed to Receive.
 func New(cfg Config) *Overlay {
 	o := &Overlay{cfg: cfg, pool: newPool(), draw: randomBits}
-	o.awaited = newAwaiting(func(w Way, outcome Outcome) { cfg.Paths.Report(w, outcome) })
+	o.awaited = newAwaiting(o.report)
 	o.relay = relay.New(relay.Config{
 		Self:    cfg.Self,
 		Now:     cfg.Now,
@@ -134,6 +135,9 @@ func (o *Overlay) Receive(from hashid.NodeID, p *onion.Packet) { o.relay.Handle(
 func (o *Overlay) Keys(now time.Time) (first uint32, keys [record.Epochs]onion.PublicKey, err error) {
 	return o.relay.Keys(now)
 }
+
+// report says what an attempt has come to.
+func (o *Overlay) report(way *path.Way, outcome Outcome) { o.cfg.Paths.Report(way, outcome) }
 
 // Stats returns what the relay has done so far, in counts.
 func (o *Overlay) Stats() relay.Stats { return o.relay.Stats() }

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 )
 
-// Path is the way of one packet: its relays in order, and its end node. It is good
+// Path is the way of one attempt: its relays in order, and its end node. It is good
 // for the key epoch it was drawn in, and the next.
 type Path struct {
 	Relays []hashid.NodeID
@@ -21,8 +23,8 @@ type Path struct {
 	// it is set before the path is used.
 	Latency Latency
 
-	end  *record.Descriptor
-	hops []onion.Hop // without delays
+	way  *path.Way
+	hops []onion.Hop // to the end, without delays
 }
 
 // Draw draws a path to an end node. The error is a *discovery.ShortageError when
@@ -52,12 +54,13 @@ func (o *Overlay) find(ctx context.Context, end hashid.NodeID) (*record.Descript
 }
 
 func (o *Overlay) path(end *record.Descriptor) (*Path, error) {
-	relays, err := o.cfg.Paths.Forward(end)
+	way, err := o.cfg.Paths.Draw(end)
 	if err != nil {
 		return nil, err
 	}
-	p := &Path{Relays: ids(relays), End: end.ID(), end: end}
-	if p.hops, err = hops(append(relays, end), o.cfg.Now()); err != nil {
+	p := &Path{End: way.End, way: way}
+	p.Relays, _ = way.IDs()
+	if p.hops, err = hops(append(slices.Clone(way.Out), end), o.cfg.Now()); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -76,12 +79,8 @@ func hops(nodes []*record.Descriptor, now time.Time) ([]onion.Hop, error) {
 	return steps, nil
 }
 
-// block makes a reply block that leads from end to this node, by relays of its own.
-func (o *Overlay) block(end *record.Descriptor, latency Latency, now time.Time) (onion.SURB, *awaited, error) {
-	relays, err := o.cfg.Paths.Back(end)
-	if err != nil {
-		return onion.SURB{}, nil, err
-	}
+// block makes a reply block that leads to this node through relays.
+func (o *Overlay) block(relays []*record.Descriptor, latency Latency, now time.Time) (onion.SURB, *awaited, error) {
 	way, err := hops(relays, now)
 	if err != nil {
 		return onion.SURB{}, nil, err
@@ -95,7 +94,7 @@ func (o *Overlay) block(end *record.Descriptor, latency Latency, now time.Time) 
 	if err != nil {
 		return onion.SURB{}, nil, err
 	}
-	return surb, &awaited{id: id, keys: opens, way: Way{End: end.ID(), Back: ids(relays)}}, nil
+	return surb, &awaited{id: id, keys: opens}, nil
 }
 
 // delayed returns the steps of a path with delays of their own at its relays.
@@ -106,12 +105,4 @@ func (o *Overlay) delayed(steps []onion.Hop, latency Latency) []onion.Hop {
 		with[i].Delay = latency.delay(o.draw())
 	}
 	return with
-}
-
-func ids(nodes []*record.Descriptor) []hashid.NodeID {
-	list := make([]hashid.NodeID, 0, len(nodes))
-	for _, desc := range nodes {
-		list = append(list, desc.ID())
-	}
-	return list
 }

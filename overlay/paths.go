@@ -1,9 +1,8 @@
 package overlay
 
 import (
-	"chatnt/discovery"
-	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
+	"chatnt/overlay/path"
 )
 
 // Paths chooses the relays of packets and hears how these fared. Its methods are
@@ -13,24 +12,19 @@ type Paths interface {
 	// a *discovery.ShortageError when there are too few relays.
 	Ready() error
 
-	// Forward returns the relays of a way from this node to end, in order: all
-	// different, and neither of the two among them. Its errors are Ready's.
-	Forward(end *record.Descriptor) ([]*record.Descriptor, error)
+	// Draw returns the way of one attempt: relays from this node to end, and others
+	// from there back. Neither node is among them. Its errors are Ready's and, where
+	// the network has a prefix rule, a *path.PrefixError.
+	Draw(end *record.Descriptor) (*path.Way, error)
 
-	// Back is the same from end to this node: the last relay is this node's neighbour.
+	// Back returns relays from end to this node alone: the last is its neighbour.
 	Back(end *record.Descriptor) ([]*record.Descriptor, error)
 
 	// Report says what an attempt has come to: once for each, and once more, Late,
-	// where it was said to be Lost. It is called while others wait to make or
-	// end attempts, so it must be quick, and not call the overlay.
-	Report(way Way, outcome Outcome)
-}
-
-// Way is the way of one attempt there and back.
-type Way struct {
-	Out  []hashid.NodeID // relays from this node to End
-	End  hashid.NodeID
-	Back []hashid.NodeID // relays from End to this node
+	// where it was said to be Lost. It returns whether there is doubt about the relays
+	// of the way, which more attempts would settle. It is called while others wait to
+	// make or end attempts, so it must be quick, and not call the overlay.
+	Report(way *path.Way, outcome Outcome) (doubt bool)
 }
 
 // Outcome is what an attempt has come to.
@@ -52,29 +46,3 @@ const (
 	// to it. This says nothing about any other.
 	Unsent
 )
-
-// uniform draws relays from a directory and learns nothing.
-type uniform struct {
-	relays *discovery.Directory
-	self   hashid.NodeID
-	hops   int
-}
-
-// Uniform returns Paths of so many relays from a directory, each choice equally
-// likely.
-func Uniform(relays *discovery.Directory, self hashid.NodeID, hops int) Paths {
-	return uniform{relays, self, hops}
-}
-
-func (u uniform) Ready() error {
-	_, err := u.relays.Draw(u.hops, u.self)
-	return err
-}
-
-func (u uniform) Forward(end *record.Descriptor) ([]*record.Descriptor, error) {
-	return u.relays.Draw(u.hops, u.self, end.ID())
-}
-
-func (u uniform) Back(end *record.Descriptor) ([]*record.Descriptor, error) { return u.Forward(end) }
-
-func (u uniform) Report(Way, Outcome) {}

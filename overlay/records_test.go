@@ -557,7 +557,7 @@ func TestPublishThroughExits(t *testing.T) {
 		defer e.stop()
 		bob := newPerson(t, 1)
 		var _ Table = e.records()
-		publisher := discovery.NewPublisher(e.records(), time.Now, slog.New(slog.DiscardHandler), discovery.Publication{
+		publisher := discovery.NewPublisher(sized{e.records()}, time.Now, slog.New(slog.DiscardHandler), discovery.Publication{
 			What: "key record", Every: 2 * time.Hour,
 			Copies:   func(now time.Time) ([]record.Copy, error) { return bob.now(), nil },
 			Outdated: func([]byte) bool { return false },
@@ -582,6 +582,11 @@ func TestPublishThroughExits(t *testing.T) {
 		}
 	})
 }
+
+// sized is a table of which it is known how many nodes there are to ask.
+type sized struct{ *Records }
+
+func (sized) Size() int { return 10 }
 
 // lookUps is a table whose records come through exits.
 type lookUps struct {

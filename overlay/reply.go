@@ -56,9 +56,9 @@ func (c *Caller) Replies(ctx context.Context, end hashid.NodeID, n int, latency 
 	dead := keysEnd(now)
 	r.Expires = dead.Add(-record.ClockSkew - latency.Patience(onion.Relays))
 	for range n {
-		surb, w, err := o.block(desc, latency, now)
+		surb, w, err := o.replyBlock(desc, latency, now)
 		if err == nil {
-			w.caller, w.pushed, w.way = c, r, Way{}
+			w.caller, w.pushed = c, r
 			err = o.awaited.add(w, dead.Sub(now))
 		}
 		if err != nil {
@@ -68,6 +68,15 @@ func (c *Caller) Replies(ctx context.Context, end hashid.NodeID, n int, latency 
 		r.Blocks, r.waits = append(r.Blocks, surb), append(r.waits, w)
 	}
 	return r, nil
+}
+
+// replyBlock makes a reply block that leads from end to this node.
+func (o *Overlay) replyBlock(end *record.Descriptor, latency Latency, now time.Time) (onion.SURB, *awaited, error) {
+	relays, err := o.cfg.Paths.Back(end)
+	if err != nil {
+		return onion.SURB{}, nil, err
+	}
+	return o.block(relays, latency, now)
 }
 
 // keysEnd is when the keys of reply blocks made now go, by the clocks of those
@@ -112,7 +121,7 @@ func (o *Overlay) reply(id onion.SURBID, payload *[onion.PayloadSize]byte) {
 		if w.pushed != nil {
 			w.pushed.less()
 		} else if !late {
-			o.cfg.Paths.Report(w.way, Lost)
+			o.report(w.way, Lost)
 		}
 		return
 	}
@@ -125,7 +134,7 @@ func (o *Overlay) reply(id onion.SURBID, payload *[onion.PayloadSize]byte) {
 	if late {
 		outcome = Late
 	}
-	o.cfg.Paths.Report(w.way, outcome)
+	o.report(w.way, outcome)
 	select {
 	case w.answers <- answer{w.way.End, body}:
 	default: // another was sooner

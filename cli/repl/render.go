@@ -264,17 +264,21 @@ func Status(s control.Status) string {
 	if s.Missing > 0 {
 		fmt.Fprintf(&b, "; %d more needed before messages can go", s.Missing)
 	}
+	fmt.Fprintln(&b)
+	if s.Paths != nil {
+		paths(&b, s.Paths)
+	}
 	if s.ClockOff != 0 {
 		way := "ahead of"
 		if s.ClockOff < 0 {
 			way = "behind"
 		}
-		fmt.Fprintf(&b, "\nclock        %v %s those of other nodes: set it right", (time.Duration(s.ClockOff) * time.Second).Abs(), way)
+		fmt.Fprintf(&b, "clock        %v %s those of other nodes: set it right\n", (time.Duration(s.ClockOff) * time.Second).Abs(), way)
 	}
 	if s.Crowded > 0 {
-		fmt.Fprintf(&b, "\nrecords      crowded at %d places: somebody may be trying to hide them", s.Crowded)
+		fmt.Fprintf(&b, "records      crowded at %d places: somebody may be trying to hide them\n", s.Crowded)
 	}
-	fmt.Fprintf(&b, "\nconnections  %d\nmessages     %d without a receipt\n", s.Connections, s.Queued)
+	fmt.Fprintf(&b, "connections  %d\nmessages     %d without a receipt\n", s.Connections, s.Queued)
 	fmt.Fprintf(&b, "relayed      %d packets, %d dropped\n", s.Forwarded, s.Dropped)
 	fmt.Fprintf(&b, "kept         %d records of others, %d bytes; %d nodes banned\n", s.Records, s.RecordBytes, s.Banned)
 	return b.String()

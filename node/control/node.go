@@ -116,13 +116,6 @@ type Said struct {
 	At   time.Time `json:"at"` // by the clock of who said it
 }
 
-// Path is the way the last message took.
-type Path struct {
-	ID     string   `json:"id"`
-	Relays []string `json:"relays"` // node ids, in order
-	End    string   `json:"end"`    // node id
-}
-
 // Peers are the relays that this node knows.
 type Peers struct {
 	Known  int      `json:"known"`
@@ -151,6 +144,7 @@ type Status struct {
 	Crowded     int      `json:"crowded"`          // of the places where this node's own records are kept, those round which too many nodes stand: somebody may be trying to hide them
 	Forwarded   uint64   `json:"forwarded"`
 	Dropped     uint64   `json:"dropped"` // packets, whatever the cause
+	Paths       *Paths   `json:"paths,omitempty"`
 	Records     int      `json:"records"` // kept for others
 	RecordBytes int      `json:"record_bytes"`
 	Banned      int      `json:"banned"` // nodes that served forged records

@@ -113,8 +113,9 @@ func newBlame(self hashid.NodeID) blame {
 	}
 }
 
-// report takes in what a request came to.
-func (b *blame) report(now time.Time, w *Way, ok bool) {
+// report takes in what a request came to, and returns whether it may be a relay that
+// has lost it, for all that is known so far.
+func (b *blame) report(now time.Time, w *Way, ok bool) (doubt bool) {
 	b.sent.count(now)
 	var l *loss
 	if !ok {
@@ -134,17 +135,18 @@ func (b *blame) report(now time.Time, w *Way, ok bool) {
 		}
 		b.losses.add(l)
 		b.fresh = true
-		return
+		return !l.before.IsZero() && w.drawn.Sub(l.before) <= aliveBefore
 	}
 	b.hits.add(w)
 	for _, l := range b.losses.all {
 		b.fresh = l.near(w) || b.fresh
 	}
+	return false
 }
 
 // near notes an answered request, and reports whether the loss counts because of it.
 func (l *loss) near(hit *Way) bool {
-	if hit.end != l.way.end {
+	if hit.End != l.way.End {
 		return false
 	}
 	did := l.counts()
@@ -169,7 +171,7 @@ func (l *loss) counts() bool {
 // gap is the time in which it was lost, with all others between two answered
 // requests to its end.
 func (l *loss) gap() cause {
-	return cause{kind: gapKind, from: l.way.end, gap: l.before.UnixNano()}
+	return cause{kind: gapKind, from: l.way.End, gap: l.before.UnixNano()}
 }
 
 // causes are what a loss on a way can be the fault of.
@@ -192,13 +194,13 @@ func (b *blame) causes(w *Way) []cause {
 		add(cause{kind: relayKind, from: id})
 		step(id)
 	}
-	step(w.end)
+	step(w.End)
 	for _, id := range w.back {
 		add(cause{kind: relayKind, from: id})
 		step(id)
 	}
 	step(b.self)
-	add(cause{kind: endKind, from: w.end})
+	add(cause{kind: endKind, from: w.End})
 	return causes
 }
 

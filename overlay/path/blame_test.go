@@ -170,21 +170,21 @@ func TestNobodyIsToBlame(t *testing.T) {
 			{"away for 100 s", func(s *standIn) fate { return s.away(100 * time.Second) }},
 			{"away for good", func(s *standIn) fate { return func(*Way) bool { return s.now.Sub(start) < time.Minute } }},
 			{"never there", func(*standIn) fate { return func(*Way) bool { return false } }},
-			{"an end never answers", func(s *standIn) fate { return func(w *Way) bool { return w.end != s.ends[0].ID() } }},
-			{"two of three ends never answer", func(s *standIn) fate { return func(w *Way) bool { return w.end == s.ends[0].ID() } }},
+			{"an end never answers", func(s *standIn) fate { return func(w *Way) bool { return w.End != s.ends[0].ID() } }},
+			{"two of three ends never answer", func(s *standIn) fate { return func(w *Way) bool { return w.End == s.ends[0].ID() } }},
 			{"an end goes", func(s *standIn) fate {
-				return func(w *Way) bool { return w.end != s.ends[0].ID() || s.now.Sub(start) < 2*time.Minute }
+				return func(w *Way) bool { return w.End != s.ends[0].ID() || s.now.Sub(start) < 2*time.Minute }
 			}},
 			{"an end comes and goes", func(s *standIn) fate {
 				away := s.away(20 * time.Second)
-				return func(w *Way) bool { return w.end != s.ends[0].ID() || away(w) }
+				return func(w *Way) bool { return w.End != s.ends[0].ID() || away(w) }
 			}},
 			{"an end drops half", func(s *standIn) fate {
-				return func(w *Way) bool { return w.end != s.ends[0].ID() || s.r.Float64() < 0.5 }
+				return func(w *Way) bool { return w.End != s.ends[0].ID() || s.r.Float64() < 0.5 }
 			}},
 		} {
 			relays, links, sent := 0, 0, 0
-			for seed := range count(3, 50) {
+			for seed := range count(1, 50) {
 				s := newStandIn(t, seed, 3, n, 0, 3, n == 10)
 				s.send(5*time.Minute, test.fate(s))
 				good, _, l := s.rests()
@@ -291,7 +291,7 @@ func TestBounds(t *testing.T) {
 		at := 40 + s.r.IntN(1900)
 		s.relays = append(relays[:40:40], relays[at:at+s.r.IntN(60)]...)
 		s.sendEvery(time.Duration(50+s.r.IntN(2000))*time.Millisecond, 100*time.Second, func(w *Way) bool {
-			return (int(w.out[0][3])+int(w.end[3])+int(w.out[2][2]))%5 > 0
+			return (int(w.out[0][3])+int(w.End[3])+int(w.out[2][2]))%5 > 0
 		})
 		b := &s.c.blame
 		if len(b.tallies) > maxTallies || len(b.losses.all) > maxLosses || len(b.hits.all) > maxHits || len(b.rests) > maxRests {

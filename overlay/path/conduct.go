@@ -29,7 +29,7 @@ func (b *blame) look(now time.Time, h *hearing, s *suspect) conduct {
 	lost := make(map[cause]float64) // by link
 	ends := make(map[hashid.NodeID]float64)
 	for _, i := range s.in {
-		end, next := h.losses[i].way.end, false
+		end, next := h.losses[i].way.End, false
 		fault, alone, weight := h.fault(i, s)
 		for _, c := range h.charges[i] {
 			switch other, ok := c.beside(s.from); {

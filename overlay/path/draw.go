@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"chatnt/discovery"
 )
 
 // How the relays of a way are drawn. The third relays, next to the end, come
@@ -33,7 +35,7 @@ func (c *Chooser) draw(now time.Time, end *relay) (out, back []*relay, err error
 		usable--
 	}
 	if usable < hops {
-		return nil, nil, &ShortageError{Need: hops, Have: usable}
+		return nil, nil, &discovery.ShortageError{Need: hops, Have: usable}
 	}
 	var p *plan
 	if len(c.index.all) < few {

@@ -78,10 +78,10 @@ func TestThirdRelayIsAnyRelay(t *testing.T) {
 func TestEndThatChooses(t *testing.T) {
 	for _, test := range []struct{ hostile, ends int }{{1, 1}, {1, 2}, {2, 2}, {2, 4}} {
 		friends, thirds, rests, lost, sent := 0, 0, 0, 0, 0
-		for seed := range count(3, 30) {
+		for seed := range count(1, 30) {
 			s := newStandIn(t, seed, 3, 40, 8, test.ends, false)
 			s.send(8*time.Minute, func(w *Way) bool {
-				hostile := slices.ContainsFunc(s.ends[:test.hostile], func(d *record.Descriptor) bool { return d.ID() == w.end })
+				hostile := slices.ContainsFunc(s.ends[:test.hostile], func(d *record.Descriptor) bool { return d.ID() == w.End })
 				return !hostile || s.bad[w.out[2]] || s.bad[w.back[0]]
 			}, func(w *Way, _ bool) {
 				thirds++
@@ -111,10 +111,10 @@ func TestEndThatChoosesAFew(t *testing.T) {
 		}
 		var atEnds, late [2]int // refused third relays, by end
 		s.send(20*time.Minute, func(w *Way) bool {
-			return w.end != s.ends[0].ID() || !refused[w.out[2]] && !refused[w.back[0]]
+			return w.End != s.ends[0].ID() || !refused[w.out[2]] && !refused[w.back[0]]
 		}, func(w *Way, _ bool) {
 			i := 0
-			if w.end != s.ends[0].ID() {
+			if w.End != s.ends[0].ID() {
 				i = 1
 			}
 			if refused[w.out[2]] && s.now.Sub(start) > 10*time.Minute {
@@ -163,7 +163,8 @@ func TestSecondRelaysThatSteer(t *testing.T) {
 	}
 }
 
-// TestSecondRelaysThatDrop: it is they who rest.
+// TestSecondRelaysThatDrop: it is they who rest, and nothing is lost after half a minute,
+// though with two of four bad ones five of six ways have one.
 func TestSecondRelaysThatDrop(t *testing.T) {
 	for seed := range count(6, 60) {
 		for bad := 1; bad <= 2; bad++ {
@@ -172,9 +173,11 @@ func TestSecondRelaysThatDrop(t *testing.T) {
 			for _, k := range s.c.keeping.second[:bad] {
 				s.bad[k.id] = true
 			}
-			s.send(90*time.Second, all(s))
-			if good, rests, _ := s.rests(); good > 0 || rests != bad || s.lost > 60 {
-				t.Errorf("seed %d: %d good and %d of %d bad relays rest, %d are lost", seed, good, rests, bad, s.lost)
+			s.send(30*time.Second, all(s))
+			early := s.lost
+			s.send(time.Minute, all(s))
+			if good, rests, _ := s.rests(); good > 0 || rests != bad || s.lost > early {
+				t.Errorf("seed %d: %d good and %d of %d bad relays rest, %d are lost, and %d after half a minute", seed, good, rests, bad, early, s.lost-early)
 			}
 		}
 	}
@@ -231,7 +234,7 @@ func TestConspiracy(t *testing.T) {
 // a way and no more than a quarter is left out (which every request in this package's
 // stand-in network is held against); here with as many culprits as relays.
 func TestNeverMoreThanAQuarter(t *testing.T) {
-	for seed := range count(20, 300) {
+	for seed := range count(8, 300) {
 		r := seeded(seed).Uint64()
 		n := 3 + int(r%60)
 		s := newStandIn(t, seed, 1+int(r>>8%3), n, n/2, 0, false)

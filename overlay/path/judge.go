@@ -78,7 +78,7 @@ func (b *blame) gather(now time.Time, but map[hashid.NodeID]bool) *hearing {
 	gaps := make(map[cause]*tally)
 	size := make(map[cause]int) // losses in each gap
 	for _, l := range b.losses.all {
-		if l.counts() && !but[l.way.end] && now.Sub(l.way.drawn) <= lossFor {
+		if l.counts() && !but[l.way.End] && now.Sub(l.way.drawn) <= lossFor {
 			h.losses = append(h.losses, l)
 			size[l.gap()]++
 		}

@@ -27,6 +27,10 @@ const (
 	secondAtLeast = 1 * day
 	secondAtMost  = 22 * day
 
+	// How long kept relays are waited for before others stand in for them. A node
+	// that starts has dialled those that it knows within seconds.
+	keptWait = 15 * time.Second
+
 	day = 24 * time.Hour
 )
 
@@ -74,11 +78,29 @@ func expire(list []kept, now time.Time, atMost time.Duration) []kept {
 	return list
 }
 
+// await returns ErrWaits while it is too soon to do without the relays that are kept.
+func (c *Chooser) await(now time.Time) error {
+	k := &c.keeping
+	k.expire(now)
+	missing := len(k.guards) > 0 && len(c.index.among(k.guards)) == 0 ||
+		c.rules.Hops > 1 && len(c.index.among(k.second)) < min(secondLeast, len(k.second))
+	switch {
+	case !missing:
+		c.alone = time.Time{}
+		return nil
+	case c.alone.IsZero() || now.Before(c.alone):
+		c.alone = now
+	}
+	if now.Sub(c.alone) < keptWait {
+		return ErrWaits
+	}
+	return nil
+}
+
 // tend picks what is to be picked at now, whatever paths it is for: who chooses
 // where paths end has no say in it.
 func (c *Chooser) tend(now time.Time) {
 	k := &c.keeping
-	k.expire(now)
 	if len(c.index.all) < few {
 		return
 	}

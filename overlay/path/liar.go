@@ -18,7 +18,7 @@ func (b *blame) liars(now time.Time, h *hearing, usable int) map[hashid.NodeID]b
 		for _, c := range h.charges[i] {
 			if c.kind == relayKind && (c.from == last || c.from == first) {
 				fault, _, weight := h.fault(i, c.suspect)
-				lost[pair{c.from, l.way.end}] += weight * fault
+				lost[pair{c.from, l.way.End}] += weight * fault
 			}
 		}
 	}

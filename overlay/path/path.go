@@ -1,9 +1,11 @@
 package path
 
 import (
+	"slices"
 	"sync"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 )
@@ -27,6 +29,7 @@ type Chooser struct {
 	keeping keeping
 	blame   blame
 	out     map[hashid.NodeID]bool // relays that rest, of those in index
+	alone   time.Time              // since when too few of those kept are usable; zero: enough are
 }
 
 // New returns a Chooser that keeps no relay yet.
@@ -44,16 +47,36 @@ func New(rules Rules) *Chooser {
 type Way struct {
 	Out  []*record.Descriptor // relays from this node to the end
 	Back []*record.Descriptor // relays from the end to this node
+	End  hashid.NodeID
 
 	drawn time.Time
-	end   hashid.NodeID
-	out   []hashid.NodeID
-	back  []hashid.NodeID
+	out   []hashid.NodeID // of Out
+	back  []hashid.NodeID // of Back
+}
+
+// IDs returns the relays from this node to the end, and those from there back.
+func (w *Way) IDs() (out, back []hashid.NodeID) { return slices.Clone(w.out), slices.Clone(w.back) }
+
+// Ready returns why no way can be drawn at present, whatever its end, or nil. Its
+// errors are Draw's, but for those that have to do with the end.
+func (c *Chooser) Ready(now time.Time, relays []*record.Descriptor) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.look(now, relays)
+	if n := len(c.index.all); n < c.rules.Hops {
+		return &discovery.ShortageError{Need: c.rules.Hops, Have: n}
+	}
+	return c.await(now)
 }
 
 // Draw draws the way of one request to the end node and of its answer, through
-// relays that are usable now. The error is a *ShortageError, or a *PrefixError
-// where the network has a prefix rule, when there is no such way.
+// relays that are usable now. The error is a *discovery.ShortageError, or a
+// *PrefixError where the network has a prefix rule, when there is no such way.
+//
+// It is ErrWaits for fifteen seconds when kept relays begin to be missing: no guard is
+// usable, or of the second relays one at the most. A node that starts knows of no relay
+// that it is usable, and learns of one after the other: it would use strangers for its
+// first requests, and pick new relays to keep with each start.
 //
 // Relays is what discovery.Directory.Usable returns, and belongs to the Chooser
 // from then on; drawing from the same slice again is cheapest. Time must not go
@@ -62,12 +85,15 @@ func (c *Chooser) Draw(now time.Time, relays []*record.Descriptor, end *record.D
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.look(now, relays)
+	if err := c.await(now); err != nil {
+		return nil, err
+	}
 	c.tend(now)
 	out, back, err := c.draw(now, c.index.read(end))
 	if err != nil {
 		return nil, err
 	}
-	w := &Way{drawn: now, end: end.ID()}
+	w := &Way{drawn: now, End: end.ID()}
 	for _, r := range out {
 		w.Out, w.out = append(w.Out, r.desc), append(w.out, r.id)
 	}
@@ -90,10 +116,13 @@ func (c *Chooser) Back(now time.Time, relays []*record.Descriptor, end *record.D
 // Report says what a request that was sent on a way came to, once: whether its
 // answer came, in time and undamaged. What was never sent, for want of a
 // connection to the first relay, says nothing about a way and is not reported.
-func (c *Chooser) Report(now time.Time, w *Way, ok bool) {
+//
+// It returns whether there is doubt about the relays of the way: nothing came, from an
+// end that has answered shortly before. More requests would tell.
+func (c *Chooser) Report(now time.Time, w *Way, ok bool) (doubt bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.blame.report(now, w, ok)
+	return c.blame.report(now, w, ok)
 }
 
 // look takes in the relays of now and who of them rests.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 )
@@ -131,14 +132,14 @@ func TestRules(t *testing.T) {
 			r.Shuffle(len(relays), func(i, j int) { relays[i], relays[j] = relays[j], relays[i] })
 			end := ends[r.IntN(len(ends))]
 			usable := slices.DeleteFunc(slices.Clone(relays), func(d *record.Descriptor) bool { return d.ID() == rules.Self })
-			w, err := c.Draw(now, relays, end)
+			w, err := patiently(c, now, relays, end)
 			s := c.Summary(now, relays)
 			if s.Relays != len(usable) {
 				t.Fatalf("%d usable relays, it says %d", len(usable), s.Relays)
 			}
 			others := slices.DeleteFunc(slices.Clone(usable), func(d *record.Descriptor) bool { return d.ID() == end.ID() })
 			if err != nil {
-				var shortage *ShortageError
+				var shortage *discovery.ShortageError
 				var prefix *PrefixError
 				switch short := len(others) < rules.Hops; {
 				case errors.As(err, &shortage) && short && shortage.Have == len(others) && shortage.Need == rules.Hops:

@@ -144,7 +144,7 @@ func (f fate) also(g fate) fate { return func(w *Way) bool { a, b := f(w), g(w);
 
 // links calls do for each step of a request and its answer.
 func (w *Way) links(do func(from, to hashid.NodeID)) {
-	nodes := append(append([]hashid.NodeID{self}, w.out...), w.end)
+	nodes := append(append([]hashid.NodeID{self}, w.out...), w.End)
 	nodes = append(append(nodes, w.back...), self)
 	for i, id := range nodes[1:] {
 		do(nodes[i], id)

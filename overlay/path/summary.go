@@ -1,7 +1,6 @@
 package path
 
 import (
-	"fmt"
 	"time"
 
 	"chatnt/discovery/hashid"
@@ -23,9 +22,8 @@ type Summary struct {
 	// is not known.
 	Lost []float64
 
-	// Relaxed says, as a sentence, why the rules for guards do not hold: empty if
-	// they do.
-	Relaxed string
+	// Meaning says in sentences what all this is good for.
+	Meaning string
 }
 
 // Kept is a relay that is kept.
@@ -49,12 +47,7 @@ func (c *Chooser) Summary(now time.Time, relays []*record.Descriptor) Summary {
 		Second: c.list(c.keeping.second, secondOnDuty),
 		Lost:   c.blame.places(now, len(c.index.all), c.rules.Hops),
 	}
-	if s.Relays < few {
-		s.Relaxed = fmt.Sprintf("only %d relays can be used, fewer than %d: any of them may be the first one of a path", s.Relays, few)
-		if len(c.index.among(c.keeping.guards)) > 0 {
-			s.Relaxed = fmt.Sprintf("only %d relays can be used, fewer than %d: no new guards are picked", s.Relays, few)
-		}
-	}
+	s.Meaning = c.meaning(&s)
 	return s
 }
 
@@ -121,7 +114,7 @@ func (w *Way) place(c cause) int {
 				return i
 			}
 		}
-		if id == w.end {
+		if id == w.End {
 			return len(w.out)
 		}
 		return 0 // this node, which is not farther than anybody
