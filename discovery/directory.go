@@ -356,13 +356,18 @@ func (d *Directory) Redial() {
 }
 
 // Snapshot returns the signed descriptors of up to n relays in use, for the
-// next start.
-func (d *Directory) Snapshot(n int) [][]byte {
+// next start: those named come first, in use or not.
+func (d *Directory) Snapshot(n int, first ...hashid.NodeID) [][]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var raws [][]byte
-	for _, e := range d.entries {
-		if e.up && e.relays() && len(raws) < n {
+	for _, id := range first {
+		if e := d.entries[id]; e != nil && e.relays() && len(raws) < n {
+			raws = append(raws, e.raw)
+		}
+	}
+	for id, e := range d.entries {
+		if e.up && e.relays() && len(raws) < n && !slices.Contains(first, id) {
 			raws = append(raws, e.raw)
 		}
 	}

@@ -693,6 +693,15 @@ func TestSnapshot(t *testing.T) {
 	if n := len(d.Snapshot(2)); n != 2 {
 		t.Errorf("%d descriptors, want 2", n)
 	}
+	for range 20 { // of six, and in whatever order
+		first := d.Snapshot(2, hashid.NodeID{1}, down.id, ids[3])
+		if one, err := record.ParseDescriptor(testNetwork, first[0]); len(first) != 2 || err != nil || one.ID() != down.id {
+			t.Fatal("one that is named does not come first")
+		}
+		if two, err := record.ParseDescriptor(testNetwork, first[1]); err != nil || two.ID() != ids[3] {
+			t.Fatal("the second that is named does not come second")
+		}
+	}
 }
 
 func TestWalkFetchesUnknownNodes(t *testing.T) {

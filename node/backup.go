@@ -34,6 +34,8 @@ import (
 //   - the nodes' keys. Two machines with one node id would take each other's connections and
 //     overwrite each other's descriptor, and what is known of a node, good or bad,
 //     is known of a machine in its place.
+//   - the nodes' guards. They stay with the node that they know; who takes the backup is not to
+//     learn them, and a guard that came to know both machines would know that they are one person's.
 //
 // Texts that were taken in before the backup was made are remembered by their ids, so that none
 // comes out twice there; what is taken in later has been confirmed, and is

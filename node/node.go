@@ -241,6 +241,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run(n.table.Run)
 	run(n.publisher.Run)
 	run(func(ctx context.Context) error { return n.directory.Run(ctx, n.table) })
+	wg.Go(func() { n.meetStored(ctx) })
 	wg.Go(func() { n.messenger.run(ctx) })
 	wg.Go(func() { n.tellRelays(ctx) })
 	wg.Go(func() { n.tend(ctx) })

@@ -1,9 +1,16 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
 
+	"chatnt/discovery"
+	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/vault"
 	"chatnt/overlay"
@@ -13,6 +20,14 @@ import (
 // keyGuards holds the relays that this node keeps, see package path: they belong to
 // the node, as its key does, and neither is in a backup.
 const keyGuards = "guards"
+
+// How relays that are known from before are asked for their descriptors: so many at
+// once; and those that are kept ever again, so often, while they do not answer.
+const (
+	meetAtOnce = 8
+	meetFirst  = time.Second
+	meetLast   = 5 * time.Minute
+)
 
 // newPaths returns the paths of this node, with the relays that it has kept. What is
 // stored and cannot be read is begun anew: there is no other way back.
@@ -44,6 +59,52 @@ func (n *Node) saveGuards(state []byte) error {
 		n.log.Error("which relays this node keeps could not be stored", "error", err)
 	}
 	return err
+}
+
+// meetStored has the directory know the relays that were stored when the node last ran:
+// a walk through a large network would not come by those that it keeps for long, and to
+// look them up would tell others whose they are. All are asked, in any order: who is asked
+// does not learn whether it is one that is kept.
+func (n *Node) meetStored(ctx context.Context) {
+	kept, stored := n.paths.Keeps(), n.storedRelays()
+	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] })
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, meetAtOnce)
+	for _, desc := range stored {
+		select {
+		case <-ctx.Done():
+			return
+		case slots <- struct{}{}:
+		}
+		wg.Go(func() {
+			known := meet(ctx, n.directory, n.table, desc)
+			<-slots
+			for wait := meetFirst; !known && slices.Contains(kept, desc.ID()); wait = min(2*wait, meetLast) {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(wait):
+				}
+				known = meet(ctx, n.directory, n.table, desc)
+			}
+		})
+	}
+}
+
+// meet asks a relay for its descriptor, and reports whether the directory has one.
+func meet(ctx context.Context, to *discovery.Directory, table discovery.Table, desc *record.Descriptor) bool {
+	if _, known := to.Lookup(desc.ID()); known {
+		return true
+	}
+	if table.Dial(ctx, desc) != nil {
+		return false
+	}
+	if raw, err := table.Ask(ctx, desc.ID()); err == nil {
+		_, _ = to.Learn(raw)
+	}
+	_, known := to.Lookup(desc.ID())
+	return known
 }
 
 // shownPaths is what a person is told of the paths: nobody's name.

@@ -105,7 +105,7 @@ func (n *Node) leave() {
 const bucketRelays = "relays"
 
 func (n *Node) saveRelays() {
-	relays := n.directory.Snapshot(cachedRelays)
+	relays := n.directory.Snapshot(cachedRelays, n.paths.Keeps()...)
 	if len(relays) == 0 {
 		return // rather old ones than none
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chatnt/discovery"
+	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/path"
 )
@@ -65,6 +66,10 @@ func (g *Guarded) Report(way *path.Way, outcome Outcome) (doubt bool) {
 
 // Summary returns what is kept and known of paths.
 func (g *Guarded) Summary() path.Summary { return g.chooser.Summary(g.now(), g.relays.Usable()) }
+
+// Keeps returns the relays that are kept: guards, then those next to them. They are
+// what a node is to know of at its next start.
+func (g *Guarded) Keeps() []hashid.NodeID { return g.chooser.Keeps() }
 
 // keep has the Chooser's state saved if it has changed.
 func (g *Guarded) keep() {

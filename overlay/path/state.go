@@ -2,6 +2,7 @@ package path
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -42,6 +43,17 @@ func (c *Chooser) State() []byte {
 		}
 	}
 	return b.BytesOrPanic()
+}
+
+// Keeps returns the relays that are kept, usable or not: guards, then second relays.
+func (c *Chooser) Keeps() []hashid.NodeID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []hashid.NodeID
+	for _, k := range slices.Concat(c.keeping.guards, c.keeping.second) {
+		ids = append(ids, k.id)
+	}
+	return ids
 }
 
 // addTime writes a time, before 1970 as 0.
