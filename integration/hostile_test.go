@@ -298,7 +298,7 @@ func newRelay(t testing.TB, net *network.Network, bad hostile) *bareRelay {
 		Unreachable: r.directory.Suspect,
 	})
 	r.overlay = overlay.New(overlay.Config{
-		Self: r.self, Hops: net.Hops, Link: r, Directory: r.directory, Finder: finder, Now: time.Now, Log: log,
+		Self: r.self, Link: r, Paths: overlay.Uniform(r.directory, r.self, net.Hops), Finder: finder, Now: time.Now, Log: log,
 	})
 	publisher := discovery.NewPublisher(table, time.Now, log, discovery.Publication{
 		What: "relay descriptor", Keys: []string{record.DescriptorKey(r.self)}, Every: time.Hour,

@@ -54,7 +54,12 @@ func messengerOf(t testing.TB, p *Profile) *messenger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMessenger(p, timeNow, newFeed(), log, who, overlay.New(overlay.Config{Hops: 3, Link: noLink{}, Directory: dir}), dir)
+	finder, err := discovery.NewFinder(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := overlay.New(overlay.Config{Link: noLink{}, Paths: overlay.Uniform(dir, p.Node(), 3), Finder: finder})
+	m, err := newMessenger(p, timeNow, newFeed(), log, who, o, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,7 +167,7 @@ func (n *Node) assemble() error {
 		Unreachable: n.directory.Suspect,
 	})
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Hops: net.Hops, Link: n.link, Directory: n.directory, Finder: n.finder, Now: n.now, Log: n.log,
+		Self: self, Link: n.link, Paths: overlay.Uniform(n.directory, self, net.Hops), Finder: n.finder, Now: n.now, Log: n.log,
 		Services: map[string]overlay.Service{
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},

@@ -108,7 +108,7 @@ func (m *messenger) wake(c *conversation) {
 func (m *messenger) sender(ctx context.Context, c *conversation) {
 	end := m.announced(c.with)
 	m.mu.Lock()
-	c.end = end
+	c.end, c.caller = end, m.overlay.Caller()
 	m.mu.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -282,11 +282,11 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		if item.Kind == message.Text {
 			m.lastPath = sentPath(item.ID, path)
 		}
-		m.attempt(ctx, to, path, frame, func() { m.stored(c, item, frame) })
+		m.attempt(ctx, c.caller, to, path, frame, func() { m.stored(c, item, frame) })
 	}
 	m.mu.Unlock()
 	for _, frame := range sealed {
-		m.attempt(ctx, to, paths[0], frame, func() {})
+		m.attempt(ctx, c.caller, to, paths[0], frame, func() {})
 		paths = paths[1:]
 	}
 	return next
@@ -359,12 +359,12 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 
 // attempt sends one frame over one path in the background and calls stored if
 // the end node answers that it has it.
-func (m *messenger) attempt(ctx context.Context, to *record.KeyRecord, path *overlay.Path, frame []byte, stored func()) {
+func (m *messenger) attempt(ctx context.Context, caller *overlay.Caller, to *record.KeyRecord, path *overlay.Path, frame []byte, stored func()) {
 	m.wg.Go(func() {
 		mailbox := to.Hashid()
 		ctx, cancel := context.WithTimeout(ctx, answerWait)
 		defer cancel()
-		answer, err := m.overlay.Request(ctx, path, serviceMailboxPut, append(mailbox[:], frame...))
+		answer, err := caller.Try(ctx, path, serviceMailboxPut, append(mailbox[:], frame...))
 		switch {
 		case err != nil:
 			if !errors.Is(err, overlay.ErrNoAnswer) {
