@@ -359,6 +359,13 @@ func TestSenderHoldsWhatWouldGoToAnotherKey(t *testing.T) {
 	transcript(m)
 	c := m.conversation(bob().hashid())
 	due, receipts, _, _ := m.takeDue(c)
+	m.sendAll(t.Context(), c, due, receipts)
+	if asked != 0 || !receipts[0].receiptDue {
+		t.Errorf("%d look-ups because something is sent", asked)
+	}
+	if _, err := m.people.record(t.Context(), listed(bob()), false); err != nil {
+		t.Fatal(err)
+	}
 	if wait := m.sendAll(t.Context(), c, due, receipts); wait != repeatLast || !receipts[0].receiptDue {
 		t.Errorf("the next attempt is in %v", wait)
 	}
@@ -367,6 +374,9 @@ func TestSenderHoldsWhatWouldGoToAnotherKey(t *testing.T) {
 		t.Errorf("after %d look-ups the record is to be used", asked)
 	}
 	found, at = bob(), at.Add(repeatLast)
+	if _, err := m.people.record(t.Context(), listed(bob()), suspected(m, c)); err != nil {
+		t.Fatal(err)
+	}
 	m.sendAll(t.Context(), c, due, receipts)
 	if asked != 2 || suspected(m, c) {
 		t.Errorf("after %d look-ups the record is not to be used", asked)

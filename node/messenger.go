@@ -86,6 +86,7 @@ func (m *messenger) run(ctx context.Context) {
 		m.wake(c)
 	}
 	m.wg.Go(func() { m.forgetful(ctx) })
+	m.wg.Go(func() { m.people.run(ctx, m.followed, m.relays.Changed, m.brought) })
 	m.mu.Unlock()
 	m.tellLinks()
 	m.receive(ctx)

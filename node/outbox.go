@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
@@ -248,7 +249,7 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
 	who, suspect := m.aim(c, due)
-	to, err := m.people.record(ctx, who.Locator(), suspect)
+	to, err := m.people.current(who.Locator(), suspect)
 	if err != nil {
 		return m.hold(c, due, receipts, notFound(who, err))
 	}
@@ -258,6 +259,9 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	paths := make([]*overlay.Path, len(due)+len(receipts))
 	for i := range paths {
 		if paths[i], err = m.overlay.Draw(ctx, to.Inbox.Node); err != nil {
+			if errors.Is(err, discovery.ErrNoDescriptor) { // the person may be at another node now
+				_, _ = m.people.current(who.Locator(), true)
+			}
 			return m.hold(c, due, receipts, err.Error())
 		}
 	}
@@ -313,10 +317,13 @@ func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	})
 }
 
-// notFound says to a person what a message waits for.
+// notFound says to a person what a message waits for; "" if that is nothing to speak of.
 func notFound(to contact.Contact, err error) string {
+	short := new(discovery.ShortageError)
 	switch {
-	case errors.Is(err, record.ErrWithdrawn):
+	case errors.Is(err, errLooking):
+		return ""
+	case errors.Is(err, record.ErrWithdrawn), errors.As(err, &short):
 		return err.Error()
 	case to.State == contact.Requested && to.Link.IsZero():
 		return "the recipient's key record is not to be found yet: who is not listed is found with an invite only"
@@ -346,7 +353,7 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 	for _, item := range due {
 		asked := item.Kind == message.Text && item.last() || item.Kind == message.Request
 		waits := !item.sent && !item.Told && slices.Contains(c.outbox, item) // its receipt may have come meanwhile
-		if asked && waits && item.reason != reason {
+		if asked && waits && reason != "" && item.reason != reason {
 			item.reason = reason
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}

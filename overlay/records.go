@@ -67,6 +67,18 @@ func (o *Overlay) Records(exits Exits, validator record.Validator, latency Laten
 	return &Records{caller: o.Caller(), exits: exits, validator: validator, latency: latency}
 }
 
+// Ready returns why no exit can be asked at present, or nil: a
+// *discovery.ShortageError when there are fewer nodes than the relays of a path and
+// an exit behind them. Nothing is looked up or stored then.
+func (r *Records) Ready() error {
+	o := r.caller.overlay
+	exit, err := r.exits.Draw(1, o.cfg.Self)
+	if err == nil {
+		_, err = o.cfg.Paths.Forward(exit[0])
+	}
+	return err
+}
+
 // Get looks one record up under all its keys at once, each through another exit,
 // and returns the newest that is valid: ErrNoRecord if two exits found none under
 // each key, and another error if there were no answers. It takes 12 seconds at

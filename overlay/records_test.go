@@ -507,24 +507,10 @@ func TestPublishThroughExits(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		finder, err := discovery.NewFinder(e.nodes[3].dir, lookUps{lateTable{e.net}, e.records()})
-		if err != nil {
-			t.Fatal(err)
-		}
 		id := hashid.Of(bob.key.Public().(ed25519.PublicKey))
-		found, _, err := finder.Person(t.Context(), record.Locator{Hashid: id})
+		found, _, err := discovery.Person(t.Context(), e.records(), [32]byte{}, time.Now(), record.Locator{Hashid: id})
 		if err != nil || found.Hashid() != id {
 			t.Errorf("%v, %v", found, err)
 		}
 	})
-}
-
-// lookUps is a table whose records come through exits.
-type lookUps struct {
-	lateTable
-	records *Records
-}
-
-func (l lookUps) Get(ctx context.Context, keys ...string) ([]byte, error) {
-	return l.records.Get(ctx, keys...)
 }

@@ -146,7 +146,7 @@ type Status struct {
 	Queued      int      `json:"queued"`    // messages without a receipt
 	Uptime      int      `json:"uptime"`    // seconds
 	ClockOff    int      `json:"clock_off"` // seconds that this clock is ahead of others', behind if negative; 0 while it does no harm
-	Crowded     int      `json:"crowded"`   // of the places where this node's own records are kept, those round which too many nodes stand: somebody may be trying to hide them
+	Crowded     int      `json:"crowded"`   // of the places where this node's own record is kept, those round which too many nodes stand: somebody may be trying to hide it
 	Forwarded   uint64   `json:"forwarded"`
 	Dropped     uint64   `json:"dropped"` // packets, whatever the cause
 	Records     int      `json:"records"` // kept for others
