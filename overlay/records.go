@@ -71,10 +71,13 @@ func (o *Overlay) Records(exits Exits, validator record.Validator, latency Laten
 // *discovery.ShortageError when there are fewer nodes than the relays of a path and
 // an exit behind them. Nothing is looked up or stored then.
 func (r *Records) Ready() error {
-	o := r.caller.overlay
-	exit, err := r.exits.Draw(1, o.cfg.Self)
+	paths := r.caller.overlay.cfg.Paths
+	if err := paths.Ready(); err != nil {
+		return err
+	}
+	exit, err := r.exits.Draw(1, r.caller.overlay.cfg.Self)
 	if err == nil {
-		_, err = o.cfg.Paths.Forward(exit[0])
+		_, err = paths.Forward(exit[0])
 	}
 	return err
 }

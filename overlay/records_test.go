@@ -472,6 +472,33 @@ func TestRecordsRefuse(t *testing.T) {
 	})
 }
 
+// An exit has to be there besides the relays of the path to it, whatever their number.
+func TestRecordsAreReady(t *testing.T) {
+	for hops := 1; hops <= 3; hops++ {
+		for others := range hops + 3 {
+			synctest.Test(t, func(t *testing.T) {
+				e := startExits(t, 1+others, hops)
+				defer e.stop()
+				err := e.records().Ready()
+				short := new(discovery.ShortageError)
+				if enough := others > hops; enough != (err == nil) || !enough && (!errors.As(err, &short) || short.Need != hops) {
+					t.Errorf("%d hops, %d other nodes: %v", hops, others, err)
+				}
+				if err != nil {
+					return
+				}
+				c := newPerson(t, 1).now()[0]
+				if n, err := e.records().Put(t.Context(), c.Key, c.Value); n != 1 || err != nil {
+					t.Errorf("%d hops, %d other nodes: put: %v", hops, others, err)
+				}
+				if _, err := e.records().Get(t.Context(), c.Key); err != nil {
+					t.Errorf("%d hops, %d other nodes: get: %v", hops, others, err)
+				}
+			})
+		}
+	}
+}
+
 // Those that are left alone are bounded, and each once.
 func TestLiarsAreBounded(t *testing.T) {
 	var l liars
