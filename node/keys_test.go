@@ -119,7 +119,7 @@ func TestAnotherKeyBeginsASession(t *testing.T) {
 	if _, err := m.send("bob", "here"); !errors.Is(err, contact.ErrKeyChanged) {
 		t.Errorf("a text while nobody knows who it goes to: %v", err)
 	}
-	if _, err := m.sendVerified("bob", "here"); !errors.Is(err, contact.ErrKeyChanged) {
+	if _, err := m.sendAs("bob", "here", control.How{Verified: true}); !errors.Is(err, contact.ErrKeyChanged) {
 		t.Errorf("the same for a verified contact: %v", err)
 	}
 	if who := contactOf(t, m, bob()); who.Key != bob().compared().Agreement || who.Offered != forged(bob()).compared().Agreement || !m.described(who).Changed {
@@ -216,7 +216,7 @@ func TestCompare(t *testing.T) {
 	if theirs := safety.Of(bob().compared(), m.profile.identity.compared()); theirs != pair {
 		t.Error("bob sees another number")
 	}
-	if _, err := m.sendVerified("bob", "hi"); !errors.Is(err, contact.ErrUnverified) {
+	if _, err := m.sendAs("bob", "hi", control.How{Verified: true}); !errors.Is(err, contact.ErrUnverified) {
 		t.Errorf("a text to a contact that was not compared: %v", err)
 	}
 	for _, wrong := range []string{"", "maybe", "Yes!", shown.Digits[:60], shown.Words[:40]} {
@@ -232,13 +232,13 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%.10q: %+v, %v", right, now, err)
 		}
 		m = messengerOf(t, m.profile)
-		if _, err := m.sendVerified("bob", "hi"); err != nil {
+		if _, err := m.sendAs("bob", "hi", control.How{Verified: true}); err != nil {
 			t.Errorf("after %.10q: %v", right, err)
 		}
 		if now, err := m.compare("bob", "no"); err != nil || now.Verified {
 			t.Errorf("no: %+v, %v", now, err)
 		}
-		if _, err := m.sendVerified("bob", "hi"); !errors.Is(err, contact.ErrUnverified) {
+		if _, err := m.sendAs("bob", "hi", control.How{Verified: true}); !errors.Is(err, contact.ErrUnverified) {
 			t.Errorf("after no: %v", err)
 		}
 	}
@@ -324,7 +324,7 @@ func TestAnotherKeyIsRefused(t *testing.T) {
 	if who := contactOf(t, m, bob()); !knownBy(who, bob()) || !m.verified(who) {
 		t.Errorf("it is %+v", who)
 	}
-	if _, err := m.sendVerified("bob", "on we go"); err != nil {
+	if _, err := m.sendAs("bob", "on we go", control.How{Verified: true}); err != nil {
 		t.Error(err)
 	}
 	transcript(m)

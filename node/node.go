@@ -177,7 +177,7 @@ func (n *Node) assemble() error {
 		},
 		Slow: overlay.RecordServices(onBehalf{n.table}, validator),
 	})
-	n.records = n.overlay.Records(n.directory, validator, overlay.Fast)
+	n.records = n.overlay.Records(n.directory, validator, n.profile.ofLookUps)
 	find := func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
 		return discovery.Person(ctx, n.records, id, n.now(), who)
 	}

@@ -22,7 +22,7 @@ const (
 	// receiver holds back as many that arrive before their turn.
 	window = 32
 
-	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
+	repeatFirst = 2 * time.Second        // without a receipt of what is fast, over another path ...
 	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
 	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time
 	holdWait    = 250 * time.Millisecond // while nothing can go out
@@ -63,6 +63,8 @@ type outgoing struct {
 	Text  []byte         `json:"text,omitempty"`
 	Link  record.LinkKey `json:"link,omitzero"`
 	Told  bool           `json:"told,omitempty"` // last part: the person has been told that all parts are sent
+
+	Latency overlay.Latency `json:"latency,omitempty"` // of each attempt, and of what answers it
 
 	// Sealed for the current talk, and stored so: a repeat is the same frame. See sealing.go.
 	sequence uint64
@@ -258,7 +260,11 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	}
 	paths := make([]*overlay.Path, len(due)+len(receipts))
 	for i := range paths {
-		if paths[i], err = m.overlay.Draw(ctx, to.Inbox.Node); err != nil {
+		latency := m.profile.latency.get()
+		if i < len(due) {
+			latency = due[i].Latency
+		}
+		if paths[i], err = m.draw(ctx, to.Inbox.Node, latency); err != nil {
 			if errors.Is(err, discovery.ErrNoDescriptor) { // the person may be at another node now
 				_, _ = m.people.current(who.Locator(), true)
 			}
@@ -273,22 +279,22 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		return max(repeatFirst, m.hold(c, due, receipts, "the message could not be sealed and stored"))
 	}
 	next := repeatLast
-	for _, item := range due {
+	for i, item := range due {
 		if !slices.Contains(c.outbox, item) { // its receipt came meanwhile
 			continue
 		}
 		item.reason = ""
 		item.attempts++
-		wait := repeatAfter(item)
+		wait := item.repeatAfter(m.receiptWithin(item.Latency))
 		item.due, next = time.Now().Add(wait), min(next, wait)
-		path, frame := paths[0], item.frame
-		paths = paths[1:]
+		path, frame := paths[i], item.frame
 		if item.Kind == message.Text {
 			m.lastPath = sentPath(item.ID, path)
 		}
 		m.attempt(ctx, c.caller, to, path, frame, func() { m.stored(c, item, frame) })
 	}
 	m.mu.Unlock()
+	paths = paths[len(due):]
 	for _, frame := range sealed {
 		m.attempt(ctx, c.caller, to, paths[0], frame, func() {})
 		paths = paths[1:]
@@ -331,14 +337,15 @@ func notFound(to contact.Contact, err error) string {
 	return "the recipient's key record is not to be found yet"
 }
 
-// repeatAfter is how long to wait for a receipt, by the attempts made.
-func repeatAfter(item *outgoing) time.Duration {
-	if item.patient() && item.sent {
+// repeatAfter is how long to wait for a receipt, by the attempts made; first is how long
+// after the first.
+func (o *outgoing) repeatAfter(first time.Duration) time.Duration {
+	if o.patient() && o.sent {
 		return repeatAsk
 	}
-	wait := repeatFirst
-	for range item.attempts - 1 {
-		wait = min(wait*3/2, repeatLast)
+	wait, last := first, first*(repeatLast/repeatFirst)
+	for range o.attempts - 1 {
+		wait = min(wait*3/2, last)
 	}
 	return wait
 }
@@ -369,7 +376,7 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 func (m *messenger) attempt(ctx context.Context, caller *overlay.Caller, to *record.KeyRecord, path *overlay.Path, frame []byte, stored func()) {
 	m.wg.Go(func() {
 		mailbox := to.Hashid()
-		ctx, cancel := context.WithTimeout(ctx, answerWait)
+		ctx, cancel := context.WithTimeout(ctx, max(answerWait, m.receiptWithin(path.Latency)))
 		defer cancel()
 		answer, err := caller.Try(ctx, path, serviceMailboxPut, append(mailbox[:], frame...))
 		switch {

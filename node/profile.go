@@ -25,6 +25,7 @@ const (
 	keyNetwork    = "network"
 	keyNick       = "nick"
 	keyListing    = "listing"
+	keyLatency    = "latency"
 	keySequence   = "sequence " // followed by what is numbered
 
 	sequencePerson = "person" // all key records of the person, wherever they are kept
@@ -46,6 +47,7 @@ type Profile struct {
 	identity *identity
 	prekeys  prekeys
 	listing  listings
+	latency  latencies
 	nodeKey  ed25519.PrivateKey
 	network  *network.Network // nil until SetNetwork
 }
@@ -151,6 +153,11 @@ func (p *Profile) read(tx *vault.Tx) error {
 	if p.listing.state, err = loadListing(tx); err != nil {
 		return err
 	}
+	latency, err := loadLatency(tx)
+	if err != nil {
+		return err
+	}
+	p.latency.set(latency)
 	seed, err := tx.Get(bucketProfile, keyNode)
 	if err != nil {
 		return err

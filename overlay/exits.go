@@ -80,7 +80,7 @@ func (s *session) send(service string, body []byte, without []hashid.NodeID, ans
 	if err != nil {
 		return err
 	}
-	path.Latency = r.latency
+	path.Latency = r.latency()
 	_, err = r.caller.attempt(path, service, body, slowWithin, answers)
 	return err
 }

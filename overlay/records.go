@@ -51,7 +51,7 @@ type Records struct {
 	caller    *Caller
 	exits     Exits
 	validator record.Validator
-	latency   Latency
+	latency   func() Latency // safe for concurrent use
 	liars     liars
 }
 
@@ -61,9 +61,10 @@ type Exits interface {
 	Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error)
 }
 
-// Records returns access to the hash table for one identity. Its requests and
-// their answers have the delays of a latency.
-func (o *Overlay) Records(exits Exits, validator record.Validator, latency Latency) *Records {
+// Records returns access to the hash table for one identity. Each request and its
+// answer have the delays of what latency says then: Fast or Normal, as exits are not
+// waited for so long that Slow ones could answer.
+func (o *Overlay) Records(exits Exits, validator record.Validator, latency func() Latency) *Records {
 	return &Records{caller: o.Caller(), exits: exits, validator: validator, latency: latency}
 }
 

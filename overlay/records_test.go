@@ -88,7 +88,7 @@ func (e *exits) questions() []question {
 }
 
 func (e *exits) records() *Records {
-	return e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, Fast)
+	return e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, func() Latency { return Fast })
 }
 
 func keysOf(copies []record.Copy) (keys []string) {
@@ -308,7 +308,7 @@ func TestExitHasOneVoice(t *testing.T) {
 		}
 		e.bend(serviceRecordGet, slow, 1)
 		desc, _ := e.nodes[0].dir.Lookup(e.nodes[1].id)
-		r := e.nodes[0].Records(one{desc}, record.Validator{Now: time.Now}, Fast)
+		r := e.nodes[0].Records(one{desc}, record.Validator{Now: time.Now}, func() Latency { return Fast })
 		began := time.Now()
 		if _, err := r.Get(t.Context(), keysOf(newPerson(t, 1).now())[0]); !errors.Is(err, ErrNoAnswer) {
 			t.Error(err)

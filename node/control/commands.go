@@ -34,10 +34,10 @@ func commands() []command {
 		{"verify", "NAME [yes|no|NUMBER]", "compare safety numbers, and remember the answer", (*Dialogue).verify},
 		{"contacts", "", "whom you know", (*Dialogue).contacts},
 		{"requests", "", "who waits for your answer", (*Dialogue).requests},
-		{"msg", "[-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"msg", "[-fast|-normal|-slow] [-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
-		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on|off]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and your node", (*Dialogue).set},
+		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on|off] | latency [fast|normal|slow]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and your node; how long relays hold what you send", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
@@ -123,14 +123,17 @@ type Stored struct {
 }
 
 func (s *Dialogue) msg(rest string) (any, error) {
-	send, quoted := s.node.Send, false
+	var how How
+	quoted := false
 	for strings.HasPrefix(strings.TrimLeft(rest, " \t"), "-") { // no name begins so
 		var flag string
-		switch flag, rest = word(rest); flag {
-		case "-verified": // or the text is not taken
-			send = s.node.SendVerified
-		case "-json": // the text is written as a JSON string
+		switch flag, rest = word(rest); {
+		case flag == "-verified": // or the text is not taken
+			how.Verified = true
+		case flag == "-json": // the text is written as a JSON string
 			quoted = true
+		case how.Latency == "" && (flag == "-fast" || flag == "-normal" || flag == "-slow"):
+			how.Latency = flag[1:]
 		default:
 			return nil, usage("msg")
 		}
@@ -145,7 +148,7 @@ func (s *Dialogue) msg(rest string) (any, error) {
 			return nil, err
 		}
 	}
-	return stored(send(name, text))
+	return stored(s.node.SendAs(name, text, how))
 }
 
 func (s *Dialogue) send(name, text string) (any, error) { return stored(s.node.Send(name, text)) }

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ type fakeNode struct {
 	did  []string // guarded by mu
 	nick string   // guarded by mu
 
-	unlisted bool // guarded by mu
+	latency  string // guarded by mu
+	unlisted bool   // guarded by mu
 }
 
 func newFake(events ...control.Event) *fakeNode {
@@ -99,6 +101,22 @@ func (f *fakeNode) InviteMe(withNetwork bool) (string, error) {
 	return "chatnt:me", nil
 }
 
+func (f *fakeNode) Latency() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return cmp.Or(f.latency, "fast")
+}
+
+func (f *fakeNode) SetLatency(latency string) error {
+	if latency != "fast" && latency != "normal" && latency != "slow" {
+		return errors.New("that is no latency")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latency = latency
+	return nil
+}
+
 func (f *fakeNode) NewLink() error { f.note("new link"); return nil }
 
 func (f *fakeNode) SetListed(listed bool) error {
@@ -143,12 +161,17 @@ func (f *fakeNode) Compare(name, said string) (control.Safety, error) {
 	return s, err
 }
 
-func (f *fakeNode) SendVerified(name, text string) (message.ID, error) {
-	f.note("verified %s", name)
-	switch name {
-	case "changed":
+func (f *fakeNode) SendAs(name, text string, how control.How) (message.ID, error) {
+	if how.Latency != "" {
+		f.note("%s %s", how.Latency, name)
+	}
+	if how.Verified {
+		f.note("verified %s", name)
+	}
+	switch {
+	case how.Verified && name == "changed":
 		return message.ID{}, fmt.Errorf("changed: %w", contact.ErrKeyChanged)
-	case "stranger":
+	case how.Verified && name == "stranger":
 		return message.ID{}, contact.ErrUnverified
 	}
 	return f.Send(name, text)
