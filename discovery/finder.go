@@ -56,6 +56,12 @@ func NewFinder(dir *Directory, table Table) (*Finder, error) {
 	}, nil
 }
 
+// Known returns a node's descriptor if the directory has it, without a look-up.
+func (f *Finder) Known(id hashid.NodeID) (*record.Descriptor, bool) {
+	desc, ok := f.dir.Lookup(id)
+	return desc, ok && present(desc)
+}
+
 // Find returns a node's descriptor, from the directory or else the hash table:
 // ErrNoDescriptor if there is none or the node has left. Callers that want the
 // same node share one look-up, a node that was not found is not looked up again
@@ -63,7 +69,7 @@ func NewFinder(dir *Directory, table Table) (*Finder, error) {
 // little.
 func (f *Finder) Find(ctx context.Context, id hashid.NodeID) (*record.Descriptor, error) {
 	for {
-		if desc, ok := f.dir.Lookup(id); ok && present(desc) {
+		if desc, ok := f.Known(id); ok {
 			return desc, nil
 		}
 		s, mine := f.join(id)

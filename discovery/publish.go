@@ -43,6 +43,15 @@ type Publication struct {
 	// is when this node's profile was replaced by an older copy. Sign goes beyond it then. May be nil.
 	Outdated func(found []byte) bool
 
+	// Ready waits until there is a way to put the record, or ctx ends; nil: there
+	// always is. Nothing is signed before.
+	Ready func(ctx context.Context) error
+
+	// Wait draws how long each copy waits before it is put; nil: not at all. Copies
+	// that go out apart, from each other and from this node's other records, tell
+	// less about whose they are.
+	Wait func() time.Duration
+
 	// Announce tells others of a record that was just put; may be nil. Before
 	// the first put succeeds there is nobody to tell.
 	Announce func(ctx context.Context, value []byte)
@@ -157,6 +166,9 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			continue
 		}
 		again.off()
+		if it.Ready != nil && it.Ready(ctx) != nil {
+			return
+		}
 		now := p.now()
 		if sign || !good.has(now) {
 			fresh, err := it.sign(now)
@@ -172,7 +184,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			expiry.Reset(period)
 		}
 		putting, stop := it.renew.begin(ctx)
-		taken := p.put(putting, it.What, copies)
+		taken := p.put(putting, it, copies)
 		stop()
 		if !taken {
 			// It is signed anew then, with a higher sequence: the network may have a newer
@@ -230,19 +242,43 @@ func (s span) has(now time.Time) bool {
 	return !now.Before(s.from) && !now.After(s.to)
 }
 
-// put stores all copies and reports whether each was taken by someone.
-func (p *Publisher) put(ctx context.Context, what string, copies []record.Copy) bool {
+// put stores all copies, each in its time, and reports whether each was taken by
+// someone.
+func (p *Publisher) put(ctx context.Context, it *item, copies []record.Copy) bool {
 	var wg sync.WaitGroup
 	stored := make([]int, len(copies))
 	for i, c := range copies {
-		wg.Go(func() { stored[i], _ = p.table.Put(ctx, c.Key, c.Value) })
+		var wait time.Duration
+		if it.Wait != nil {
+			wait = it.Wait()
+		}
+		wg.Go(func() {
+			if pause(ctx, wait) {
+				stored[i], _ = p.table.Put(ctx, c.Key, c.Value)
+			}
+		})
 	}
 	wg.Wait()
 	if slices.Contains(stored, 0) {
-		p.log.Debug("nobody stored a record yet", "what", what)
+		p.log.Debug("nobody stored a record yet", "what", it.What)
 		return false
 	}
 	return true
+}
+
+// pause waits, and reports whether ctx has not ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // jitter spreads a period by a fifth to both sides, so that nodes started

@@ -113,7 +113,7 @@ func (c *circuit) newStation(b *testing.B, i int, addrs map[hashid.NodeID]peer.A
 	})
 	s.relay = relay.New(relay.Config{
 		Self: s.id, Now: time.Now, Send: s.link.Send, Free: s.link.Put,
-		Deliver: func(body []byte) {
+		Deliver: func(_ hashid.NodeID, body []byte) {
 			surb, err := onion.ParseSURB(body[:onion.SURBSize])
 			if err != nil {
 				return

@@ -99,7 +99,7 @@ func below(p, dir string) bool {
 func leaf(dir string) bool {
 	switch dir {
 	case "discovery/hashid", "discovery/network", "discovery/record",
-		"overlay/onion", "node/contact", "node/message", "node/safety", "node/vault":
+		"overlay/onion", "overlay/fair", "node/contact", "node/message", "node/safety", "node/vault":
 		return true
 	}
 	return false

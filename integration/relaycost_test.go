@@ -282,7 +282,7 @@ func childRelay(ctx context.Context, raw []byte) (answer func(string, []byte) (a
 	})
 	r = relay.New(relay.Config{
 		Self: self, Now: time.Now, Send: l.Send, Free: l.Put,
-		Deliver: func([]byte) {}, Reply: func(onion.SURBID, *[onion.PayloadSize]byte) {},
+		Deliver: func(hashid.NodeID, []byte) {}, Reply: func(onion.SURBID, *[onion.PayloadSize]byte) {},
 	})
 	_, keys, err := r.Keys(time.Now())
 	if err != nil {

@@ -88,7 +88,7 @@ func TestLogTellsNothing(t *testing.T) {
 		did(err)
 		frame := make([]byte, ratchet.FrameSize)
 		_, _ = rand.Read(frame)
-		_, err = stranger.overlay.Request(t.Context(), path, "mailbox.put", append(to[:], frame...))
+		_, err = stranger.overlay.Caller().Try(t.Context(), path, "mailbox.put", append(to[:], frame...))
 		did(err)
 	}
 	l.hexadecimal("a node id", stranger.self.String())

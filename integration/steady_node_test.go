@@ -192,7 +192,7 @@ func (n *steadyNode) assemble(bans *dht.Bans) {
 		Unreachable: n.directory.Suspect,
 	})
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Hops: onion.Relays, Link: n.link, Directory: n.directory, Finder: finder, Now: n.now, Log: log,
+		Self: self, Link: n.link, Paths: overlay.Uniform(n.directory, self, onion.Relays), Finder: finder, Now: n.now, Log: log,
 		Services: map[string]overlay.Service{
 			"echo": func(body []byte) []byte { return body },
 			"late": func(body []byte) []byte { time.Sleep(lateAnswer); return body },

@@ -223,7 +223,7 @@ func ask(ctx context.Context, from, to *steadyNode, service string) error {
 		return err
 	}
 	body := fmt.Appendf(nil, "%d", rand.Uint64())
-	answer, err := from.overlay.Request(ctx, path, service, body)
+	answer, err := from.overlay.Caller().Try(ctx, path, service, body)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"chatnt/node/contact"
 	"chatnt/node/message"
 	"chatnt/node/vault"
+	"chatnt/overlay"
 )
 
 // ledger is the stored part of a conversation that outlives its sessions.
@@ -37,6 +38,8 @@ type conversation struct {
 	running bool          // a sender goroutine works
 	end     uint64        // sequence of the recipient's node's descriptor, as last seen
 	kick    chan struct{} // capacity 1: look again
+
+	caller *overlay.Caller // the sender's, which alone uses it
 
 	warned  contact.IdentityKey // the key that the person was last warned of
 	doubted bool                // the last key record that was found has another key than the contact

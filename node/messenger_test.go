@@ -50,11 +50,17 @@ func messengerOf(t testing.TB, p *Profile) *messenger {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	dir := discovery.NewDirectory(p.Node(), p.network.ID(), timeNow, log)
-	who, err := newPeople(p.network.ID(), p.vault, timeNow, noRecord)
+	who, err := newPeople(p.network.ID(), p.vault, timeNow, noRecord, anytime)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMessenger(p, timeNow, newFeed(), log, who, overlay.New(overlay.Config{Hops: 3, Link: noLink{}, Directory: dir}), dir)
+	who.draw = atOnce
+	finder, err := discovery.NewFinder(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := overlay.New(overlay.Config{Link: noLink{}, Paths: overlay.Uniform(dir, p.Node(), 3), Finder: finder})
+	m, err := newMessenger(p, timeNow, newFeed(), log, who, o, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

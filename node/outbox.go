@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
@@ -21,7 +22,7 @@ const (
 	// receiver holds back as many that arrive before their turn.
 	window = 32
 
-	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
+	repeatFirst = 2 * time.Second        // without a receipt of what is fast, over another path ...
 	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
 	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time; and what is stale
 	holdWait    = 250 * time.Millisecond // while nothing can go out
@@ -62,6 +63,8 @@ type outgoing struct {
 	Text  []byte         `json:"text,omitempty"`
 	Link  record.LinkKey `json:"link,omitzero"`
 	Told  bool           `json:"told,omitempty"` // last part: the person has been told that all parts are sent
+
+	Latency overlay.Latency `json:"latency,omitempty"` // of each attempt, and of what answers it
 
 	// Sealed for the current talk, and stored so: a repeat is the same frame. See sealing.go.
 	sequence uint64
@@ -112,7 +115,7 @@ func (m *messenger) wake(c *conversation) {
 func (m *messenger) sender(ctx context.Context, c *conversation) {
 	end := m.announced(c.with)
 	m.mu.Lock()
-	c.end = end
+	c.end, c.caller = end, m.overlay.Caller()
 	m.mu.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -262,7 +265,7 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
 	who, suspect := m.aim(c, due)
-	to, err := m.people.record(ctx, who.Locator(), suspect)
+	to, err := m.people.current(who.Locator(), suspect)
 	if err != nil {
 		return m.hold(c, due, receipts, notFound(who, err))
 	}
@@ -271,7 +274,14 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 	}
 	paths := make([]*overlay.Path, len(due)+len(receipts))
 	for i := range paths {
-		if paths[i], err = m.overlay.Draw(ctx, to.Inbox.Node); err != nil {
+		latency := m.profile.latency.get()
+		if i < len(due) {
+			latency = due[i].Latency
+		}
+		if paths[i], err = m.draw(ctx, to.Inbox.Node, latency); err != nil {
+			if errors.Is(err, discovery.ErrNoDescriptor) { // the person may be at another node now
+				_, _ = m.people.current(who.Locator(), true)
+			}
 			return m.hold(c, due, receipts, err.Error())
 		}
 	}
@@ -283,27 +293,27 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		return max(repeatFirst, m.hold(c, due, receipts, "the message could not be sealed and stored"))
 	}
 	next := repeatLast
-	for _, item := range due {
+	for i, item := range due {
 		if !slices.Contains(c.outbox, item) { // its receipt came meanwhile
 			continue
 		}
 		item.reason = ""
 		item.attempts++
-		wait := repeatAfter(item)
+		wait := item.repeatAfter(m.receiptWithin(item.Latency))
 		if m.stale(item) {
 			wait = repeatAsk
 		}
 		item.due, next = time.Now().Add(wait), min(next, wait)
-		path, frame := paths[0], item.frame
-		paths = paths[1:]
+		path, frame := paths[i], item.frame
 		if item.Kind == message.Text {
 			m.lastPath = sentPath(item.ID, path)
 		}
-		m.attempt(ctx, to, path, frame, func() { m.stored(c, item, frame) })
+		m.attempt(ctx, c.caller, to, path, frame, func() { m.stored(c, item, frame) })
 	}
 	m.mu.Unlock()
+	paths = paths[len(due):]
 	for _, frame := range sealed {
-		m.attempt(ctx, to, paths[0], frame, func() {})
+		m.attempt(ctx, c.caller, to, paths[0], frame, func() {})
 		paths = paths[1:]
 	}
 	return next
@@ -330,10 +340,13 @@ func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	})
 }
 
-// notFound says to a person what a message waits for.
+// notFound says to a person what a message waits for; "" if that is nothing to speak of.
 func notFound(to contact.Contact, err error) string {
+	short := new(discovery.ShortageError)
 	switch {
-	case errors.Is(err, record.ErrWithdrawn):
+	case errors.Is(err, errLooking):
+		return ""
+	case errors.Is(err, record.ErrWithdrawn), errors.As(err, &short):
 		return err.Error()
 	case to.State == contact.Requested && to.Link.IsZero():
 		return "the recipient's key record is not to be found yet: who is not listed is found with an invite only"
@@ -341,14 +354,15 @@ func notFound(to contact.Contact, err error) string {
 	return "the recipient's key record is not to be found yet"
 }
 
-// repeatAfter is how long to wait for a receipt, by the attempts made.
-func repeatAfter(item *outgoing) time.Duration {
-	if item.patient() && item.sent {
+// repeatAfter is how long to wait for a receipt, by the attempts made; first is how long
+// after the first.
+func (o *outgoing) repeatAfter(first time.Duration) time.Duration {
+	if o.patient() && o.sent {
 		return repeatAsk
 	}
-	wait := repeatFirst
-	for range item.attempts - 1 {
-		wait = min(wait*3/2, repeatLast)
+	wait, last := first, first*(repeatLast/repeatFirst)
+	for range o.attempts - 1 {
+		wait = min(wait*3/2, last)
 	}
 	return wait
 }
@@ -366,7 +380,7 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 		}
 		asked := item.Kind == message.Text && item.last() || item.Kind == message.Request
 		waits := !item.sent && !item.Told && slices.Contains(c.outbox, item) // its receipt may have come meanwhile
-		if asked && waits && item.reason != reason {
+		if asked && waits && reason != "" && item.reason != reason {
 			item.reason = reason
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}
@@ -379,12 +393,12 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 
 // attempt sends one frame over one path in the background and calls stored if
 // the end node answers that it has it.
-func (m *messenger) attempt(ctx context.Context, to *record.KeyRecord, path *overlay.Path, frame []byte, stored func()) {
+func (m *messenger) attempt(ctx context.Context, caller *overlay.Caller, to *record.KeyRecord, path *overlay.Path, frame []byte, stored func()) {
 	m.wg.Go(func() {
 		mailbox := to.Hashid()
-		ctx, cancel := context.WithTimeout(ctx, answerWait)
+		ctx, cancel := context.WithTimeout(ctx, max(answerWait, m.receiptWithin(path.Latency)))
 		defer cancel()
-		answer, err := m.overlay.Request(ctx, path, serviceMailboxPut, append(mailbox[:], frame...))
+		answer, err := caller.Try(ctx, path, serviceMailboxPut, append(mailbox[:], frame...))
 		switch {
 		case err != nil:
 			if !errors.Is(err, overlay.ErrNoAnswer) {

@@ -31,7 +31,7 @@ func (noLink) Put(*onion.Packet)                       {}
 func TestRepeatAfter(t *testing.T) {
 	var waits []time.Duration
 	for n := range 8 {
-		waits = append(waits, repeatAfter(&outgoing{Kind: message.Text, attempts: n + 1, sent: true}))
+		waits = append(waits, (&outgoing{Kind: message.Text, attempts: n + 1, sent: true}).repeatAfter(repeatFirst))
 	}
 	if waits[0] != 2*time.Second || waits[1] != 3*time.Second || waits[7] != 10*time.Second {
 		t.Errorf("a message is repeated after %v", waits)
@@ -42,10 +42,10 @@ func TestRepeatAfter(t *testing.T) {
 		}
 	}
 	for _, kind := range []message.Kind{message.Request, message.Reject} {
-		if wait := repeatAfter(&outgoing{Kind: kind, attempts: 1, sent: true}); wait != 5*time.Minute {
+		if wait := (&outgoing{Kind: kind, attempts: 1, sent: true}).repeatAfter(repeatFirst); wait != 5*time.Minute {
 			t.Errorf("kind %d, once it was taken, is repeated after %v", kind, wait)
 		}
-		if wait := repeatAfter(&outgoing{Kind: kind, attempts: 1}); wait != 2*time.Second {
+		if wait := (&outgoing{Kind: kind, attempts: 1}).repeatAfter(repeatFirst); wait != 2*time.Second {
 			t.Errorf("kind %d is repeated after %v", kind, wait)
 		}
 	}

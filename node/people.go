@@ -15,14 +15,12 @@ import (
 )
 
 const (
-	recordsKept = 1024      // key records remembered at once
-	recordFresh = time.Hour // a younger one is used as it is
+	recordsKept = 1024 // key records remembered at once
 
 	recordAgain     = 250 * time.Millisecond // between look-ups of one person, doubling ...
 	recordAgainLast = time.Minute            // ... while nothing is found, up to this
 	recordDoublings = 8                      // that suffice for it
-	recordRefresh   = 2 * time.Second
-	recordDoubt     = time.Minute // between look-ups of one that is valid, but suspect
+	recordDoubt     = time.Minute            // between look-ups of one that is valid, but suspect
 
 	// bucketRecords holds, under the hashid, the key record as it was signed, or of an
 	// unlisted one a zero byte, the link key and the record as it was found. (The first
@@ -35,19 +33,26 @@ const (
 // from one start to the next, so that a known person is written to at once and
 // an older record is never taken for a newer one.
 //
-// Look-ups leave from this node's own address for now: whoever is asked can tell
-// that this node looks for that hashid.
+// Nobody is looked up because something is sent: what is known is used, and look-ups
+// have times of their own (fetch.go). They go through exits (overlay.Records), so who
+// is asked cannot tell by whom.
 type people struct {
 	network [32]byte
 	vault   *vault.Vault
 	find    finder
 	now     func() time.Time
 
+	// ready returns why nobody can be looked up at present, or nil; draw a time of up
+	// to what it is given, at random.
+	ready func() error
+	draw  func(time.Duration) time.Duration
+
 	mu    sync.Mutex
 	cache *lru.Cache[hashid.ID, *person] // guarded by mu
+	plan  plan                           // guarded by mu
 }
 
-// finder looks a person up, as discovery.Finder.Person does.
+// finder looks a person up, as discovery.Person does.
 type finder func(context.Context, record.Locator) (*record.KeyRecord, []byte, error)
 
 type person struct {
@@ -64,50 +69,55 @@ type person struct {
 	relinked  time.Time      // when link became another, in this run
 }
 
-func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find finder) (*people, error) {
+func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find finder, ready func() error) (*people, error) {
 	cache, err := lru.New[hashid.ID, *person](recordsKept)
 	if err != nil {
 		return nil, err
 	}
-	return &people{network: network, vault: v, find: find, now: now, cache: cache}, nil
+	return &people{
+		network: network, vault: v, find: find, now: now, ready: ready, draw: upTo, cache: cache, plan: newPlan(),
+	}, nil
 }
 
-// record returns a person's valid key record: the one known, unless it is old or
-// suspect; otherwise it is looked up, ever more rarely while it is not found. The error
-// is record.ErrWithdrawn if the person is not to be found this way any more, or
-// discovery.ErrNoKeyRecord.
+// errLooking says that a person's first look-up is under way, or soon will be.
+var errLooking = errors.New("the recipient's key record is being looked up")
+
+// current returns a person's valid key record as it is known, and asks nobody. If none is
+// known, the person has moved to another link key, or the record is suspect, it is
+// looked up soon, ever more rarely while it is not found; whoever waits is told when
+// something has come. The error is record.ErrWithdrawn if the person is not to be found
+// this way any more, discovery.ErrNoKeyRecord if it was not found, a
+// *discovery.ShortageError while nobody can be looked up, or errLooking.
 //
 // A known record is not given up for its withdrawal: it is good until it expires, and a contact
 // learns inside the session where the next one is.
-func (p *people) record(ctx context.Context, at record.Locator, suspect bool) (*record.KeyRecord, error) {
+func (p *people) current(at record.Locator, suspect bool) (*record.KeyRecord, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	who := p.remembered(at.Hashid)
-	now := p.now()
+	who, now := p.remembered(at.Hashid), p.now()
+	moved := who.link != at.Link
 	who.by(at.Link, now)
-	if who.valid(now) && now.Sub(who.found) < recordFresh {
-		if !suspect || now.Sub(who.doubt) < recordDoubt {
-			return who.record, nil
-		}
+	valid := who.valid(now)
+	switch {
+	case !valid:
+		p.want(at, max(who.left(now), p.draw(fetchFirst)))
+	case moved:
+		p.want(at, max(who.left(now), p.draw(fetchDoubt)))
+	case suspect && now.Sub(who.doubt) >= recordDoubt:
 		who.doubt = now
-	}
-	if now.Sub(who.asked) >= who.pause() {
-		who.asked = now
-		if who.valid(now) { // it will do if nothing newer comes soon
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, recordRefresh)
-			defer cancel()
-		}
-		p.mu.Unlock()
-		rec, raw, err := p.find(ctx, at)
-		p.mu.Lock()
-		p.looked(at, who, rec, raw, err)
+		p.want(at, max(who.left(now), fetchDoubt+p.draw(fetchDoubt)))
 	}
 	switch {
-	case who.valid(now):
+	case valid:
 		return who.record, nil
 	case who.withdrawn:
 		return nil, record.ErrWithdrawn
+	}
+	if err := p.ready(); err != nil {
+		return nil, err
+	}
+	if who.misses == 0 {
+		return nil, errLooking
 	}
 	return nil, discovery.ErrNoKeyRecord
 }
@@ -124,6 +134,7 @@ func (p *people) retry() {
 			who.found = time.Time{}
 		}
 	}
+	p.plan.hurry(time.Now())
 }
 
 // forget lets go of a person whose record is deleted from the vault.
@@ -131,6 +142,7 @@ func (p *people) forget(id hashid.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cache.Remove(id)
+	p.plan.forget(id)
 }
 
 // moved has the next suspicion of a person's record lead to a look-up, however recent the last was:
@@ -153,6 +165,11 @@ func (w *person) valid(now time.Time) bool { return w.record != nil && w.record.
 // pause is how long to wait after the last look-up.
 func (w *person) pause() time.Duration {
 	return min(recordAgain<<min(max(w.misses-1, 0), recordDoublings), recordAgainLast)
+}
+
+// left is how long it is until the next look-up may be.
+func (w *person) left(now time.Time) time.Duration {
+	return min(max(w.pause()-now.Sub(w.asked), 0), recordAgainLast)
 }
 
 // by has the person looked up by a link key from now on: at once if it was another before, unless

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"time"
@@ -15,11 +16,16 @@ import (
 // rhythm that they share. All number their records by one count: who went from one to another
 // must not take the later record for the older.
 func (n *Node) keyRecordPublications() []discovery.Publication {
-	return []discovery.Publication{
+	all := []discovery.Publication{
 		{What: "key record", Every: keyRecordEvery, Copies: n.listedCopies, Outdated: n.olderKeyRecord},
 		{What: "unlisted key record", Every: keyRecordEvery, Copies: n.unlistedCopies, Outdated: n.olderUnlisted},
 		{What: "withdrawal", Every: keyRecordEvery, Copies: n.givenUpCopies},
 	}
+	for i := range all {
+		all[i].Ready = func(ctx context.Context) error { return exitsReady(ctx, n.records, n.directory) }
+		all[i].Wait = n.apart.wait
+	}
+	return all
 }
 
 // listedCopies is what everybody may read: the key record while the person is listed, its
@@ -142,6 +148,6 @@ func (n *Node) NewLink() error {
 
 // relist publishes as the listing now says, and has contacts told of it.
 func (n *Node) relist() {
-	n.publisher.Renew()
+	n.personal.Renew()
 	n.messenger.tellLinks()
 }

@@ -78,6 +78,13 @@ func parseKey(key string) (kind, [sha256.Size]byte, bool) {
 	return 0, [sha256.Size]byte{}, false
 }
 
+// IsPersonKey reports whether a DHT key is one that a person's key record may be
+// kept under, listed or not.
+func IsPersonKey(key string) bool {
+	kind, _, ok := parseKey(key)
+	return ok && kind != kindDescriptor
+}
+
 // Validator decides what the DHT keeps and which of several records wins. It
 // serves all name spaces and is safe for concurrent use.
 type Validator struct {

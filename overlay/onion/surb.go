@@ -108,6 +108,9 @@ func (k *ReplyKeys) Open(payload *[PayloadSize]byte) ([]byte, error) {
 		encryptPayload(&k.relays[i], payload)
 	}
 	decryptPayload(&k.seed, payload)
-	*k = ReplyKeys{spent: true}
+	k.Wipe()
 	return readPayload(payload)
 }
+
+// Wipe forgets the keys: nothing that comes back can be opened any more.
+func (k *ReplyKeys) Wipe() { *k = ReplyKeys{spent: true} }

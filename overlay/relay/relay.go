@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/overlay/fair"
 	"chatnt/overlay/onion"
 )
 
@@ -49,10 +50,11 @@ type Config struct {
 	// Free takes back a packet that goes no further.
 	Free func(p *onion.Packet)
 
-	// Deliver gets the body of a packet for this node. Body is valid during the
-	// call, which holds back the neighbour that the packet came from: all its
-	// packets, also those of others that it only passes on. So it must be quick.
-	Deliver func(body []byte)
+	// Deliver gets the body of a packet for this node, and the neighbour that the
+	// packet came from, which is not its sender. Body is valid during the call,
+	// which holds that neighbour back: all its packets, also those of others that
+	// it only passes on. So it must be quick.
+	Deliver func(from hashid.NodeID, body []byte)
 
 	// Reply gets the payload of a packet that came by a reply block of this
 	// node's, for ReplyKeys.Open. Payload is valid during the call, and what is
@@ -66,7 +68,7 @@ type Relay struct {
 	cfg   Config
 	keys  keyring
 	room  waitingRoom
-	tags  budget
+	tags  *fair.Budget[hashid.NodeID]
 	count counters
 
 	// cpu holds as many as may do cryptography at once. Who waits for a turn gets
@@ -77,7 +79,7 @@ type Relay struct {
 
 // New returns a relay without keys: the first call of Keys makes them.
 func New(cfg Config) *Relay {
-	r := &Relay{cfg: cfg, cpu: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	r := &Relay{cfg: cfg, tags: newTags(), cpu: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	r.room.init()
 	return r
 }
@@ -135,7 +137,7 @@ func (r *Relay) Handle(from hashid.NodeID, p *onion.Packet) {
 		r.wait(from, &h, p)
 	case onion.Deliver:
 		r.count.delivered.Add(1)
-		r.cfg.Deliver(body)
+		r.cfg.Deliver(from, body)
 		r.cfg.Free(p)
 	case onion.Reply:
 		r.count.replies.Add(1)
@@ -148,7 +150,7 @@ func (r *Relay) Handle(from hashid.NodeID, p *onion.Packet) {
 // counter of the cause.
 func (r *Relay) unwrap(from hashid.NodeID, p *onion.Packet) (h onion.Header, body []byte, cause *counter) {
 	now := time.Now()
-	if !r.tags.take(now, from) {
+	if !r.tags.Take(now, from) {
 		// It would have to be dropped whatever is in it: no cryptography for that.
 		return h, nil, &r.count.limited
 	}
@@ -167,7 +169,7 @@ func (r *Relay) unwrap(from hashid.NodeID, p *onion.Packet) (h onion.Header, bod
 		}
 	}
 	if cause == &r.count.unreadable || cause == &r.count.replayed {
-		r.tags.giveBack(now, from)
+		r.tags.GiveBack(now, from)
 	}
 	return h, body, cause
 }

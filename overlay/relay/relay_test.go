@@ -59,7 +59,7 @@ func (w *world) add(i byte) *testNode {
 			return nil
 		},
 		Free: func(*onion.Packet) { n.mu.Lock(); n.freed++; n.mu.Unlock() },
-		Deliver: func(body []byte) {
+		Deliver: func(_ hashid.NodeID, body []byte) {
 			n.mu.Lock()
 			n.got = append(n.got, bytes.Clone(body))
 			n.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/overlay/fair"
 	"chatnt/overlay/onion"
 )
 
@@ -28,7 +29,7 @@ type waitingRoom struct {
 
 	mu     sync.Mutex // guards the fields below
 	heap   []waiting
-	held   shares
+	held   fair.Shares[hashid.NodeID]
 	closed bool
 }
 
@@ -43,7 +44,7 @@ func (q *waitingRoom) add(w waiting) (out *onion.Packet, ok bool) {
 		return nil, false
 	}
 	left := maxWaiting - len(q.heap)
-	if !q.held.may(w.from, left) {
+	if !q.held.May(w.from, left) {
 		if q.held[w.from] >= maxWaiting/2/(len(q.held)+1) {
 			return nil, false
 		}
@@ -51,7 +52,7 @@ func (q *waitingRoom) add(w waiting) (out *onion.Packet, ok bool) {
 			out = q.displace()
 		}
 	}
-	q.held.take(w.from)
+	q.held.Take(w.from)
 	q.heap = append(q.heap, w)
 	if q.up(len(q.heap)-1) == 0 {
 		select {
@@ -88,7 +89,7 @@ func (q *waitingRoom) remove(i int) waiting {
 	q.heap[i] = q.heap[end]
 	q.heap[end] = waiting{}
 	q.heap = q.heap[:end]
-	q.held.give(w.from)
+	q.held.Give(w.from)
 	if i < end && q.up(i) == i {
 		q.down(i)
 	}

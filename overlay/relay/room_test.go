@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/overlay/onion"
 )
 
@@ -172,4 +173,66 @@ func TestHeap(t *testing.T) {
 	if _, ok := q.take(base.Add(time.Hour)); ok || n == 0 {
 		t.Fatal("more came out than went in, or nothing did")
 	}
+}
+
+// A packet that waits goes out in its time also when the key that opened it is
+// gone by then, with what it told of the relay's next hop.
+func TestDelayOutlivesItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, end := w.add(1), w.add(2)
+		key := a.key(0)
+		time.Sleep(untilNextEpoch(time.Now()) + record.EpochLength - time.Second) // the last second in which it serves
+		hops := []onion.Hop{{Node: a.id, Key: key, Delay: onion.MaxDelay}, {Node: end.id, Key: end.key(0)}}
+		a.Handle(sender, w.wrap(hops, "late"))
+		again := w.wrap(hops, "later")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		a.Handle(sender, again)
+		if s := a.Stats(); s.Waiting != 1 || s.Unreadable != 1 {
+			t.Fatalf("when the key is gone: %+v", s)
+		}
+		time.Sleep(onion.MaxDelay)
+		synctest.Wait()
+		if got := end.received(); len(got) != 1 || string(got[0]) != "late" {
+			t.Errorf("%q came out", got)
+		}
+	})
+}
+
+// Neighbours that have packets held for as long as they can, and send more all the
+// time, leave room for others: in ten minutes nobody that sends little loses any.
+func TestFloodOfLongDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q waitingRoom
+		q.init()
+		const floods, rate, honest = 20, 50, 5 // packets a second of each
+		lost, out := 0, 0
+		begin := time.Now()
+		for second := range 600 {
+			now := begin.Add(time.Duration(second) * time.Second)
+			for {
+				w, ok := q.take(now)
+				if !ok {
+					break
+				}
+				if w.from == sender {
+					out++
+				}
+			}
+			for i := range byte(floods) {
+				for range rate {
+					q.add(waiting{due: now.Add(onion.MaxDelay), from: hashid.NodeID{66, i}, packet: new(onion.Packet)})
+				}
+			}
+			for range honest { // for more than twice as long as slow ones on average
+				if _, ok := q.add(waiting{due: now.Add(5 * time.Second), from: sender, packet: new(onion.Packet)}); !ok {
+					lost++
+				}
+			}
+		}
+		if lost > 0 || out != honest*595 || q.len() > maxWaiting {
+			t.Errorf("%d of %d were lost, %d came out, %d wait", lost, honest*600, out, q.len())
+		}
+	})
 }

@@ -54,7 +54,7 @@ func TestSlowServiceHoldsBackItsNeighbour(t *testing.T) {
 	w := newWorld(t)
 	a, end := w.add(1), w.add(2)
 	begun, release := make(chan struct{}), make(chan struct{})
-	a.cfg.Deliver = func([]byte) { begun <- struct{}{}; <-release }
+	a.cfg.Deliver = func(hashid.NodeID, []byte) { begun <- struct{}{}; <-release }
 	other := w.wrap(path(0, a, end), "other")
 	var done sync.WaitGroup
 	for range cap(a.cpu) { // as many as there are turns

@@ -1,0 +1,117 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/overlay/onion"
+)
+
+// Path is the way of one packet: its relays in order, and its end node. It is good
+// for the key epoch it was drawn in, and the next.
+type Path struct {
+	Relays []hashid.NodeID
+	End    hashid.NodeID
+
+	// Latency is that of packets on this path, and of their answers: Fast, unless
+	// it is set before the path is used.
+	Latency Latency
+
+	end  *record.Descriptor
+	hops []onion.Hop // without delays
+}
+
+// Draw draws a path to an end node. The error is a *discovery.ShortageError when
+// there are too few relays.
+func (o *Overlay) Draw(ctx context.Context, end hashid.NodeID) (*Path, error) {
+	desc, err := o.find(ctx, end)
+	if err != nil {
+		return nil, err
+	}
+	return o.path(desc)
+}
+
+// find returns the descriptor of an end node.
+func (o *Overlay) find(ctx context.Context, end hashid.NodeID) (*record.Descriptor, error) {
+	if desc, ok := o.cfg.Finder.Known(end); ok {
+		return desc, nil
+	}
+	// A look-up would fail for the same reason, and not be repeated at once.
+	if err := o.cfg.Paths.Ready(); err != nil {
+		return nil, err
+	}
+	desc, err := o.cfg.Finder.Find(ctx, end)
+	if err != nil {
+		return nil, fmt.Errorf("the end node is not to be found: %w", err)
+	}
+	return desc, nil
+}
+
+func (o *Overlay) path(end *record.Descriptor) (*Path, error) {
+	relays, err := o.cfg.Paths.Forward(end)
+	if err != nil {
+		return nil, err
+	}
+	p := &Path{Relays: ids(relays), End: end.ID(), end: end}
+	if p.hops, err = hops(append(relays, end), o.cfg.Now()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// hops are the steps of a path through nodes, under their keys of this epoch.
+func hops(nodes []*record.Descriptor, now time.Time) ([]onion.Hop, error) {
+	steps := make([]onion.Hop, 0, onion.Layers)
+	for _, desc := range nodes {
+		key, ok := desc.KeyAt(now)
+		if !ok {
+			return nil, errors.New("a node on the path has published no key for this hour yet")
+		}
+		steps = append(steps, onion.Hop{Node: desc.ID(), Key: key})
+	}
+	return steps, nil
+}
+
+// block makes a reply block that leads from end to this node, by relays of its own.
+func (o *Overlay) block(end *record.Descriptor, latency Latency, now time.Time) (onion.SURB, *awaited, error) {
+	relays, err := o.cfg.Paths.Back(end)
+	if err != nil {
+		return onion.SURB{}, nil, err
+	}
+	way, err := hops(relays, now)
+	if err != nil {
+		return onion.SURB{}, nil, err
+	}
+	_, keys, err := o.relay.Keys(now)
+	if err != nil {
+		return onion.SURB{}, nil, err
+	}
+	way = o.delayed(append(way, onion.Hop{Node: o.cfg.Self, Key: keys[0]}), latency)
+	surb, id, opens, err := onion.NewSURB(way)
+	if err != nil {
+		return onion.SURB{}, nil, err
+	}
+	return surb, &awaited{id: id, keys: opens, way: Way{End: end.ID(), Back: ids(relays)}}, nil
+}
+
+// delayed returns the steps of a path with delays of their own at its relays.
+func (o *Overlay) delayed(steps []onion.Hop, latency Latency) []onion.Hop {
+	with := make([]onion.Hop, len(steps))
+	copy(with, steps)
+	for i := range with[:len(with)-1] {
+		with[i].Delay = latency.delay(o.draw())
+	}
+	return with
+}
+
+func ids(nodes []*record.Descriptor) []hashid.NodeID {
+	list := make([]hashid.NodeID, 0, len(nodes))
+	for _, desc := range nodes {
+		list = append(list, desc.ID())
+	}
+	return list
+}

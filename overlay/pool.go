@@ -1,0 +1,177 @@
+package overlay
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/overlay/fair"
+)
+
+// What a node does for others by its slow services. A look-up in the hash table
+// sends some 20 requests, and a put sends a record of 2,600 bytes to 20 nodes, so
+// that at the full rate this is 80 requests or 210 kB a second, for as long as
+// anybody likes to ask. Where each person has a hundred contacts that are looked up
+// once an hour, under two keys, a node is asked once in 18 seconds.
+const (
+	slowAtOnce = 16               // look-ups under way
+	slowQueued = 256              // requests that wait, 4 kB each: 1 MB
+	slowWithin = 10 * time.Second // from arrival to answer: a look-up takes 8 at most
+	slowRate   = 4                // requests a second
+	slowBurst  = 240              // before the rate binds
+)
+
+// Served are counts of requests to a node's slow services.
+type Served struct {
+	Done    uint64 // carried out
+	Limited uint64 // their neighbour had used up its part of the rate
+	NoRoom  uint64 // too many of their neighbour waited, or the node was stopping
+	Expired uint64 // their time was over before their turn came
+
+	Waiting int // at present
+	Running int // at present
+}
+
+// pool carries out what takes longer than the reader of a neighbour can be held
+// up for. An exit can tell requests apart by nothing but the neighbour that they
+// came from, so that the rate, the places to wait and those to run are shared among
+// neighbours, and what waits has its turn by neighbours: one that floods, or
+// several, take nothing from the others but what these do not use. As with the
+// relay's tags, what floods through an honest neighbour takes that one's part, and
+// who floods by all of them everybody's; the rate then holds.
+type pool struct {
+	budget *fair.Budget[hashid.NodeID]
+	tasks  sync.WaitGroup
+
+	mu      sync.Mutex      // guards the fields below
+	ctx     context.Context // of run; nil before and after
+	queues  map[hashid.NodeID][]job
+	turns   []hashid.NodeID // those with a queue, whose turn is next first
+	waiting fair.Room[hashid.NodeID]
+	running fair.Room[hashid.NodeID]
+	count   Served // but for Waiting and Running
+}
+
+type job struct {
+	from  hashid.NodeID
+	until time.Time
+	do    func(ctx context.Context)
+}
+
+func newPool() *pool {
+	return &pool{
+		budget:  fair.NewBudget[hashid.NodeID](slowRate, slowBurst),
+		queues:  make(map[hashid.NodeID][]job),
+		waiting: fair.NewRoom[hashid.NodeID](slowQueued),
+		running: fair.NewRoom[hashid.NodeID](slowAtOnce),
+	}
+}
+
+// run has jobs carried out until ctx ends, and returns when the last has ended.
+// Those that still wait are dropped.
+func (p *pool) run(ctx context.Context) {
+	p.mu.Lock()
+	p.ctx = ctx
+	p.mu.Unlock()
+	<-ctx.Done()
+	p.mu.Lock()
+	p.ctx = nil
+	for _, from := range p.turns {
+		for range p.queues[from] {
+			p.waiting.Give(from)
+			p.count.NoRoom++
+		}
+	}
+	p.queues, p.turns = nil, nil
+	p.mu.Unlock()
+	p.tasks.Wait()
+}
+
+// add has do carried out for a neighbour when it has its turn, with a context that
+// ends when its time is over; or drops it. It does not block.
+func (p *pool) add(from hashid.NodeID, do func(ctx context.Context)) {
+	now := time.Now()
+	if !p.budget.Take(now, from) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.count.Limited++
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx == nil || p.ctx.Err() != nil || !p.waiting.Take(from) {
+		p.count.NoRoom++
+		p.budget.GiveBack(now, from)
+		return
+	}
+	if len(p.queues[from]) == 0 {
+		p.turns = append(p.turns, from)
+	}
+	p.queues[from] = append(p.queues[from], job{from, now.Add(slowWithin), do})
+	p.fill()
+}
+
+// fill starts as many jobs as may run. Called with mu held.
+func (p *pool) fill() {
+	for p.ctx != nil && p.ctx.Err() == nil {
+		j, ok := p.next()
+		if !ok {
+			return
+		}
+		ctx := p.ctx
+		p.tasks.Go(func() { p.carryOut(ctx, j) })
+	}
+}
+
+// next takes out the job whose turn it is, of the neighbours that may have one more
+// run. Called with mu held.
+func (p *pool) next() (job, bool) {
+	if p.running.Taken() == slowAtOnce {
+		return job{}, false
+	}
+	for i := 0; i < len(p.turns); i++ {
+		from := p.turns[i]
+		if !p.running.Take(from) {
+			continue
+		}
+		j := p.queues[from][0]
+		p.waiting.Give(from)
+		p.turns = slices.Delete(p.turns, i, i+1)
+		if rest := p.queues[from][1:]; len(rest) > 0 {
+			p.queues[from] = rest
+			p.turns = append(p.turns, from) // behind the others
+		} else {
+			delete(p.queues, from)
+		}
+		return j, true
+	}
+	return job{}, false
+}
+
+func (p *pool) carryOut(ctx context.Context, j job) {
+	ctx, cancel := context.WithDeadline(ctx, j.until)
+	defer cancel()
+	expired := ctx.Err() != nil
+	if !expired {
+		j.do(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if expired {
+		p.count.Expired++
+	} else {
+		p.count.Done++
+	}
+	p.running.Give(j.from)
+	p.fill()
+}
+
+func (p *pool) stats() Served {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.count
+	s.Waiting, s.Running = p.waiting.Taken(), p.running.Taken()
+	return s
+}

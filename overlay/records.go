@@ -1,0 +1,267 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+)
+
+const (
+	getWithin = 12 * time.Second // a look-up through exits, as long as it may take
+	putWithin = 25 * time.Second // a put and its confirmation
+	exitWait  = 3 * time.Second  // without an answer another exit is asked, too
+	newerWait = 3 * time.Second  // after the first record, for one under another key that is newer
+
+	exitsAsked = 8 // at most, for one key
+	exitsAgree = 2 // that there is no record, before it is believed
+	putsTried  = 3 // until one is confirmed
+)
+
+var (
+	// ErrNoRecord says that two exits found no record.
+	ErrNoRecord = errors.New("no record is to be found now")
+
+	// ErrNotStored says that no exit stored a record so that another found it.
+	ErrNotStored = errors.New("the record could not be stored now")
+)
+
+// Records is one identity's access to the hash table through exits: other nodes,
+// reached over the overlay, that look up and publish on its behalf. It has the
+// shape of the table, so that it can take its place; keys are those of persons'
+// records. It is safe for concurrent use.
+//
+// Every question goes to an exit of its own, drawn from all usable relays. An exit
+// does not know who asks, but it sees what for; one that was kept, even for an
+// hour, would see which keys are asked for together, and with them whose record is
+// published from the same place: the list of somebody's contacts, and its owner.
+// Of exits drawn anew, hostile ones see single questions that have nothing in
+// common, at the price that over time they see more of them.
+//
+// An exit can refuse, and can say that there is nothing, but no more: what it
+// brings is judged here. So a record counts when it is valid; that there is none
+// counts when two exits say so for each key; and a put counts when what was stored
+// through one exit is found through another. Exits that bring what they must know
+// is forged, or store what nobody finds, are left alone for an hour.
+type Records struct {
+	caller    *Caller
+	exits     Exits
+	validator record.Validator
+	latency   func() Latency // safe for concurrent use
+	liars     liars
+}
+
+// Exits is where exits are drawn from (discovery.Directory): n different ones,
+// other than those named, or an error if there are too few.
+type Exits interface {
+	Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error)
+}
+
+// Records returns access to the hash table for one identity. Each request and its
+// answer have the delays of what latency says then: Fast or Normal, as exits are not
+// waited for so long that Slow ones could answer.
+func (o *Overlay) Records(exits Exits, validator record.Validator, latency func() Latency) *Records {
+	return &Records{caller: o.Caller(), exits: exits, validator: validator, latency: latency}
+}
+
+// Ready returns why no exit can be asked at present, or nil: a
+// *discovery.ShortageError when there are fewer nodes than the relays of a path and
+// an exit behind them. Nothing is looked up or stored then.
+func (r *Records) Ready() error {
+	paths := r.caller.overlay.cfg.Paths
+	if err := paths.Ready(); err != nil {
+		return err
+	}
+	exit, err := r.exits.Draw(1, r.caller.overlay.cfg.Self)
+	if err == nil {
+		_, err = paths.Forward(exit[0])
+	}
+	return err
+}
+
+// Get looks one record up under all its keys at once, each through another exit,
+// and returns the newest that is valid: ErrNoRecord if two exits found none under
+// each key, and another error if there were no answers. It takes 12 seconds at
+// most.
+func (r *Records) Get(ctx context.Context, keys ...string) ([]byte, error) {
+	for _, key := range keys {
+		if !record.IsPersonKey(key) {
+			return nil, errors.New("only persons' records are looked up through others")
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, getWithin)
+	var (
+		found   = make(chan []byte)
+		failed  = make(chan error, len(keys))
+		some    atomic.Bool // a record has been found
+		session = &session{records: r}
+		wg      sync.WaitGroup
+	)
+	for _, key := range keys {
+		wg.Go(func() { failed <- r.look(ctx, session, key, &some, found) })
+	}
+	go func() { wg.Wait(); close(found) }()
+	defer func() {
+		cancel()
+		for range found { // ends when the last look-up has: nothing is left behind
+		}
+	}()
+
+	var best []byte
+	var enough <-chan time.Time
+	for {
+		select {
+		case value, ok := <-found:
+			if !ok {
+				return result(best, failed)
+			}
+			if best == nil || record.Newer(value, best) { // both are valid
+				best = value
+			}
+			if enough == nil {
+				enough = time.After(newerWait)
+			}
+		case <-enough:
+			return best, nil
+		}
+	}
+}
+
+// result is what all look-ups together have come to. That there is nothing is said
+// only if that is what every one of them found.
+func result(best []byte, failed <-chan error) ([]byte, error) {
+	if best != nil {
+		return best, nil
+	}
+	err := ErrNoRecord
+	for range cap(failed) {
+		if e := <-failed; e != nil && !errors.Is(e, ErrNoRecord) {
+			err = e
+		}
+	}
+	return nil, err
+}
+
+// look looks a record up under one key and hands it to found: ErrNoRecord if there
+// is none, or another one has been found.
+func (r *Records) look(ctx context.Context, s *session, key string, some *atomic.Bool, found chan<- []byte) error {
+	none, brought := 0, false
+	err := s.ask(ctx, serviceRecordGet, []byte(key), nil, func(exit hashid.NodeID, body []byte) (enough bool) {
+		value, status := r.judge(exit, key, body)
+		switch status {
+		case recordGood:
+			some.Store(true)
+			brought = true
+			select {
+			case found <- value:
+			case <-ctx.Done():
+			}
+			return true
+		case recordNone:
+			none++
+		}
+		return none >= exitsAgree || none > 0 && some.Load()
+	})
+	if err == nil && !brought {
+		return ErrNoRecord
+	}
+	return err
+}
+
+// judge reads what an exit answered to record.get. What is no answer, and what is
+// not valid, is as good as a refusal.
+func (r *Records) judge(exit hashid.NodeID, key string, body []byte) (value []byte, status byte) {
+	status, value, ok := parseRecordAnswer(body, true)
+	if !ok {
+		r.liars.add(exit)
+		return nil, recordRefused
+	}
+	if status != recordGood {
+		return nil, status
+	}
+	if err := r.validator.Validate(key, value); err != nil {
+		if record.IsForged(err) {
+			r.liars.add(exit)
+		}
+		return nil, recordRefused
+	}
+	return value, recordGood
+}
+
+// Put stores a person's record under one key through an exit, and looks it up
+// through others. It returns 1 when one of them found it, or a newer one, and an
+// error otherwise: ErrNotStored if exits were there but none would do. It takes 25
+// seconds at most.
+func (r *Records) Put(ctx context.Context, key string, value []byte) (stored int, err error) {
+	if !record.IsPersonKey(key) {
+		return 0, errors.New("only persons' records are published through others")
+	}
+	if err := r.validator.Validate(key, value); err != nil {
+		return 0, err
+	}
+	body, err := appendRecordPut(nil, key, value)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, putWithin)
+	defer cancel()
+	s := &session{records: r}
+	for range putsTried {
+		exit, err := r.put(ctx, s, body)
+		if err != nil {
+			return 0, err
+		}
+		confirmed, err := r.confirm(ctx, s, exit, key, value)
+		if err != nil {
+			return 0, err
+		}
+		if confirmed {
+			return 1, nil
+		}
+		r.liars.add(exit)
+	}
+	return 0, ErrNotStored
+}
+
+// put has a record stored and returns the exit that says that it was: ErrNotStored
+// if two say that nobody takes it.
+func (r *Records) put(ctx context.Context, s *session, body []byte) (exit hashid.NodeID, err error) {
+	stored, none := false, 0
+	err = s.ask(ctx, serviceRecordPut, body, nil, func(from hashid.NodeID, answer []byte) (enough bool) {
+		switch status, _, ok := parseRecordAnswer(answer, false); {
+		case !ok:
+			r.liars.add(from)
+		case status == recordGood:
+			stored, exit = true, from
+		case status == recordNone:
+			none++
+		}
+		return stored || none >= exitsAgree
+	})
+	if err == nil && !stored {
+		err = ErrNotStored
+	}
+	return exit, err
+}
+
+// confirm reports whether another exit than the one that has stored a record finds
+// it, or a newer one: it does not if two find none, or an older one. It is an error
+// if too few answer to tell.
+func (r *Records) confirm(ctx context.Context, s *session, by hashid.NodeID, key string, value []byte) (found bool, err error) {
+	doubts := 0
+	err = s.ask(ctx, serviceRecordGet, []byte(key), []hashid.NodeID{by}, func(exit hashid.NodeID, body []byte) (enough bool) {
+		got, status := r.judge(exit, key, body)
+		switch {
+		case status == recordGood && !record.Newer(value, got):
+			found = true
+		case status != recordRefused: // none, or an older one
+			doubts++
+		}
+		return found || doubts >= exitsAgree
+	})
+	return found, err
+}
