@@ -43,13 +43,14 @@ type station struct {
 // circuit is a ring of stations on loopback sockets; the first is the sender.
 type circuit struct {
 	stations []*station
-	back     chan struct{} // something came back to the sender
+	last     int           // the station where a packet's way ends: the sender, or the end node
+	there    chan struct{} // something came to the last one
 	keys     *onion.ReplyKeys
 }
 
-func newCircuit(b *testing.B) *circuit {
+func newCircuit(b *testing.B, last int) *circuit {
 	b.Helper()
-	c := &circuit{back: make(chan struct{}, 1)}
+	c := &circuit{last: last, there: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 2*circuitNodes)
 	b.Cleanup(func() {
@@ -102,9 +103,9 @@ func (c *circuit) newStation(b *testing.B, i int, addrs map[hashid.NodeID]peer.A
 			switch {
 			case !s.plain.Load():
 				s.relay.Handle(from, p)
-			case i == 0:
+			case i == c.last:
 				s.link.Put(p)
-				c.back <- struct{}{}
+				c.there <- struct{}{}
 			default:
 				_ = s.link.Send(s.next, p)
 			}
@@ -114,6 +115,10 @@ func (c *circuit) newStation(b *testing.B, i int, addrs map[hashid.NodeID]peer.A
 	s.relay = relay.New(relay.Config{
 		Self: s.id, Now: time.Now, Send: s.link.Send, Free: s.link.Put,
 		Deliver: func(_ hashid.NodeID, body []byte) {
+			if i == c.last {
+				c.there <- struct{}{}
+				return
+			}
 			surb, err := onion.ParseSURB(body[:onion.SURBSize])
 			if err != nil {
 				return
@@ -125,7 +130,7 @@ func (c *circuit) newStation(b *testing.B, i int, addrs map[hashid.NodeID]peer.A
 		},
 		Reply: func(_ onion.SURBID, payload *[onion.PayloadSize]byte) {
 			if _, err := c.keys.Open(payload); err == nil {
-				c.back <- struct{}{}
+				c.there <- struct{}{}
 			}
 		},
 	})
@@ -156,9 +161,9 @@ func (c *circuit) setPlain(plain bool) {
 func (c *circuit) wait(b *testing.B) {
 	b.Helper()
 	select {
-	case <-c.back:
+	case <-c.there:
 	case <-time.After(10 * time.Second):
-		b.Fatal("nothing came back within ten seconds")
+		b.Fatal("nothing came within ten seconds")
 	}
 }
 
@@ -167,7 +172,7 @@ func (c *circuit) wait(b *testing.B) {
 // in plain plus the cryptography of the nodes on the way. All are timed in turn
 // within one run; the figure to read is the ratio of the medians.
 func BenchmarkRoundTrip(b *testing.B) {
-	c := newCircuit(b)
+	c := newCircuit(b, 0)
 	sender := c.stations[0]
 	const end = circuitNodes / 2
 	var onionTrip, plainTrip, steps, wrap, surbs []time.Duration
@@ -217,23 +222,92 @@ func BenchmarkRoundTrip(b *testing.B) {
 	b.ReportMetric(float64(median(onionTrip))/float64(floor), "x-floor")
 }
 
+// BenchmarkOneWay times a packet through three relays to the end node, against the
+// same four links in plain plus the layers that the nodes on the way take off. It is
+// read as BenchmarkRoundTrip is.
+func BenchmarkOneWay(b *testing.B) {
+	const end = circuitNodes / 2
+	c := newCircuit(b, end)
+	sender := c.stations[0]
+	send := func(list *[]time.Duration, p *onion.Packet) {
+		start := time.Now()
+		if err := sender.link.Send(c.stations[1].id, p); err != nil {
+			b.Fatal(err)
+		}
+		c.wait(b)
+		*list = append(*list, time.Since(start))
+	}
+	var ours, plain, steps []time.Duration
+	for b.Loop() {
+		p := sender.link.Get()
+		if err := onion.Wrap(p, c.hops(1, end), make([]byte, onion.BodySize)); err != nil {
+			b.Fatal(err)
+		}
+		c.setPlain(false)
+		send(&ours, p)
+		c.setPlain(true)
+		send(&plain, sender.link.Get())
+		steps = append(steps, unwraps(b))
+	}
+	floor := median(plain) + median(steps)
+	b.ReportMetric(0, "ns/op") // the mean of the parts together says nothing
+	b.ReportMetric(us(median(ours)), "us/ours")
+	b.ReportMetric(us(floor), "us/floor")
+	b.ReportMetric(us(median(plain)), "us/plain")
+	b.ReportMetric(us(median(steps)), "us/unwraps")
+	b.ReportMetric(float64(median(ours))/float64(floor), "x-floor")
+}
+
+// unwraps times how the four nodes of one way take their layers off.
+func unwraps(b *testing.B) time.Duration {
+	b.Helper()
+	private, hops := circuitKeys(b, circuitNodes/2)
+	var p onion.Packet
+	if err := onion.Wrap(&p, hops, make([]byte, onion.BodySize)); err != nil {
+		b.Fatal(err)
+	}
+	start := time.Now()
+	unwrapAll(b, private, &p)
+	return time.Since(start)
+}
+
+func circuitKeys(b *testing.B, nodes int) (private []*onion.PrivateKey, hops []onion.Hop) {
+	b.Helper()
+	for i := range nodes {
+		key, err := onion.GenerateKey()
+		if err != nil {
+			b.Fatal(err)
+		}
+		private = append(private, key)
+		hops = append(hops, onion.Hop{Node: hashid.NodeID{byte(i + 1)}, Key: key.Public()})
+	}
+	return private, hops
+}
+
+// unwrapAll takes the layers of a packet off, to the body.
+func unwrapAll(b *testing.B, private []*onion.PrivateKey, p *onion.Packet) {
+	b.Helper()
+	for _, key := range private {
+		h, err := key.Open(p)
+		switch {
+		case err != nil:
+			b.Fatal(err)
+		case h.Kind == onion.Forward:
+			h.Strip(p)
+		default:
+			if _, err := h.Deliver(p); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
 // cryptography times what the eight nodes of a round trip compute: six layers
 // taken off at relays, the delivery, the use of the reply block, the opening of
 // the reply's header and payload.
 func cryptography(b *testing.B) time.Duration {
 	b.Helper()
-	var (
-		private [circuitNodes]*onion.PrivateKey
-		hops    []onion.Hop
-	)
-	for i := range private {
-		key, err := onion.GenerateKey()
-		if err != nil {
-			b.Fatal(err)
-		}
-		private[i] = key
-		hops = append(hops, onion.Hop{Node: hashid.NodeID{byte(i + 1)}, Key: key.Public()})
-	}
+	private, hops := circuitKeys(b, circuitNodes)
 	surb, _, keys, err := onion.NewSURB(hops[circuitNodes/2:])
 	if err != nil {
 		b.Fatal(err)
@@ -243,19 +317,7 @@ func cryptography(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	start := time.Now()
-	for i := range circuitNodes / 2 {
-		h, err := private[i].Open(&p)
-		switch {
-		case err != nil:
-			b.Fatal(err)
-		case h.Kind == onion.Forward:
-			h.Strip(&p)
-		default:
-			if _, err := h.Deliver(&p); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
+	unwrapAll(b, private[:circuitNodes/2], &p)
 	if err := surb.Use(&p, nil); err != nil {
 		b.Fatal(err)
 	}

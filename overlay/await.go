@@ -133,7 +133,7 @@ func (t *awaiting) forget(w *awaited) {
 
 // run has entries leave in time until ctx ends, and then all.
 func (t *awaiting) run(ctx context.Context) {
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(lateFor)
 	defer timer.Stop()
 	for {
 		select {

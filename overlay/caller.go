@@ -50,12 +50,17 @@ func (c *Caller) Try(ctx context.Context, path *Path, service string, body []byt
 	case a := <-answers:
 		return a.body, nil
 	case <-ctx.Done():
+		return lastly(answers, ErrNoAnswer)
 	}
+}
+
+// lastly returns the answer that came as time was up, or why there is none.
+func lastly(answers <-chan answer, why error) ([]byte, error) {
 	select {
-	case a := <-answers: // at the same time
+	case a := <-answers:
 		return a.body, nil
 	default:
-		return nil, ErrNoAnswer
+		return nil, why
 	}
 }
 
@@ -73,33 +78,33 @@ func (c *Caller) Request(ctx context.Context, end hashid.NodeID, service string,
 	}
 	var (
 		answers = make(chan answer, 1)
-		next    = time.NewTimer(0)
+		next    = time.NewTimer(heldLast)
 		wait    time.Duration
 		held    = heldFirst
 		failed  = ErrNoAnswer
 	)
 	defer next.Stop()
-	for {
-		select {
-		case a := <-answers:
-			return a.body, nil
-		case <-ctx.Done():
-			return nil, failed
-		case <-next.C:
-		}
+	for ctx.Err() == nil {
 		patience, err := c.requestOnce(ctx, end, service, body, latency, answers)
-		if err != nil {
+		if err == nil {
+			failed, held = ErrNoAnswer, heldFirst
+			wait = min(max(patience, wait*3/2), repeatMost*patience)
+			next.Reset(wait)
+		} else {
 			if wait == 0 && ctx.Err() == nil { // else an answer may still come
 				failed = err
 			}
 			next.Reset(held)
 			held = min(held*3/2, heldLast)
-			continue
 		}
-		failed, held = ErrNoAnswer, heldFirst
-		wait = min(max(patience, wait*3/2), repeatMost*patience)
-		next.Reset(wait)
+		select {
+		case a := <-answers:
+			return a.body, nil
+		case <-ctx.Done():
+		case <-next.C:
+		}
 	}
+	return lastly(answers, failed)
 }
 
 func (c *Caller) requestOnce(ctx context.Context, end hashid.NodeID, service string, body []byte, latency Latency, answers chan<- answer) (time.Duration, error) {

@@ -33,14 +33,25 @@ type session struct {
 func (s *session) ask(ctx context.Context, service string, body []byte, without []hashid.NodeID, judge func(exit hashid.NodeID, answer []byte) bool) error {
 	var (
 		answers     = make(chan answer, exitsAsked)
-		next        = time.NewTimer(0)
+		next        = time.NewTimer(exitWait)
 		sent, heard int // attempts, and answers to them
 	)
 	defer next.Stop()
-	for {
+	for ctx.Err() == nil {
+		if sent < exitsAsked {
+			switch err := s.send(service, body, without, answers); {
+			case err == nil:
+				sent++
+			case sent == 0:
+				return err
+			case sent == heard:
+				return ErrNoAnswer
+			}
+			next.Reset(exitWait)
+		}
 		select {
 		case <-ctx.Done():
-			return ErrNoAnswer
+		case <-next.C:
 		case a := <-answers:
 			heard++
 			// An exit that was asked twice, as it seemed not to answer, has one voice.
@@ -48,25 +59,12 @@ func (s *session) ask(ctx context.Context, service string, body []byte, without 
 				return nil
 			}
 			without = append(slices.Clip(without), a.end)
-			if sent == exitsAsked && heard == sent {
+			if heard == exitsAsked {
 				return ErrNoAnswer
 			}
-			next.Reset(0)
-		case <-next.C:
-			if sent == exitsAsked {
-				continue
-			}
-			err := s.send(service, body, without, answers)
-			if err == nil {
-				sent++
-			} else if sent == 0 {
-				return err
-			} else if sent == heard {
-				return ErrNoAnswer
-			}
-			next.Reset(exitWait)
 		}
 	}
+	return ErrNoAnswer
 }
 
 // send asks one exit.

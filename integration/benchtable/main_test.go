@@ -20,6 +20,7 @@ BenchmarkTurnOverX25519/key-2         	    4000	         0 ns/op	        43.0 us
 BenchmarkTurnOverX25519/ciphertext-2  	    4000	         0 ns/op	        43.0 us/floor	       292.0 us/ours	         6.791 x-floor
 BenchmarkHandshakeOverFloor-2         	    4000	         0 ns/op	       517.0 us/floor	       521.0 us/ours	         1.008 x-floor
 BenchmarkQueue/1000-2        	    4000	         0 ns/op	       544.0 us/floor	       581.0 us/ours	         1.068 x-floor
+BenchmarkOneWay-2         	    4000	         0 ns/op	       300.0 us/floor	       360.0 us/ours	         1.200 x-floor
 BenchmarkRoundTrip-2         	    4000	         0 ns/op	       500.0 us/floor	       600.0 us/ours	         1.200 x-floor	   7 us/plain
 ok  	chatnt/overlay/onion	2.0s
 `

@@ -42,6 +42,10 @@ func rows() []row {
 			"a text queued, at 1,000 contacts; floor: a raw commit of the same bytes in the same store", "1.5",
 		},
 		{
+			"BenchmarkOneWay",
+			"4 KiB one way through three relays, at once; floor: the same four links in plain and the four unwraps", "1.5",
+		},
+		{
 			"BenchmarkRoundTrip",
 			"4 KiB through three relays and the answer back through three others; floor: the same eight links in plain and the cryptography", "1.5",
 		},
