@@ -91,7 +91,7 @@ func follow(t *testing.T, seed uint64, contacts ...record.Locator) *following {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(seed, 6))
-	f.people.draw = func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d) + 1)) }
+	f.draw = func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d) + 1)) }
 	return f
 }
 

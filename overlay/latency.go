@@ -17,6 +17,7 @@ import (
 // Kesdogan et al., Information Hiding 1998).
 type Latency uint8
 
+// The latencies there are.
 const (
 	Fast   Latency = iota // relays pass it on at once
 	Normal                // 100 ms at each relay, on average

@@ -100,6 +100,7 @@ func keysOf(copies []record.Copy) (keys []string) {
 
 // What bends.
 func saysNone(context.Context, []byte, SlowService) []byte { return recordAnswer(recordNone, nil) }
+
 func refuses(context.Context, []byte, SlowService) []byte  { return recordAnswer(recordRefused, nil) }
 func isSilent(context.Context, []byte, SlowService) []byte { return nil }
 func says(answer []byte) bender {
