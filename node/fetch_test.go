@@ -308,6 +308,28 @@ func TestNewsOfAPerson(t *testing.T) {
 	})
 }
 
+// After a sleep whoever is waited for is looked up at once, however often that was in vain before.
+func TestRetryLooksUpAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		f := follow(t, 7)
+		f.start(t)
+		poll := func(d time.Duration) {
+			for range d / holdWait {
+				_, _ = f.current(listed(bob), false)
+				time.Sleep(holdWait)
+			}
+		}
+		poll(10 * time.Minute)
+		f.take()
+		f.retry()
+		poll(time.Second)
+		if n := len(f.take()); n == 0 {
+			t.Error("nobody is looked up")
+		}
+	})
+}
+
 // Who is no contact any more is not looked up.
 func TestNobodyIsFollowedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
