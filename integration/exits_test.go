@@ -59,13 +59,13 @@ func TestNobodyAsksForItself(t *testing.T) {
 	byLink := una.link()
 	toms := w.of(tom.person, record.Locator{Hashid: tom.hashid()})
 	unas := w.of(una.person, byLink)
-	tap.await(pb.Message_PUT_VALUE, toms...)
-	tap.await(pb.Message_PUT_VALUE, unas...)
-	w.settle(toms, unas)
+	tap.await(0, pb.Message_PUT_VALUE, toms...)
+	tap.await(0, pb.Message_PUT_VALUE, unas...)
 	tom.stop()
 	una.stop()
 
 	// Dave has tom as a contact, asks una, and is found by nobody.
+	mark := tap.mark()
 	dave.join(joined)
 	dave.start()
 	daves := w.of(dave.person, record.Locator{Hashid: dave.hashid()})
@@ -73,11 +73,10 @@ func TestNobodyAsksForItself(t *testing.T) {
 	if err := dave.node.Add(byLink, "una", ""); err != nil {
 		t.Fatal(err)
 	}
-	dave.awaitReason("the end node is not to be found") // so the record is
 	dave.send(tom.person, "hello")
-	tap.await(pb.Message_GET_VALUE, toms...)
-	tap.await(pb.Message_GET_VALUE, unas...)
-	tap.await(pb.Message_PUT_VALUE, daves...)
+	tap.await(mark, pb.Message_GET_VALUE, toms...)
+	tap.await(mark, pb.Message_GET_VALUE, unas...)
+	tap.await(0, pb.Message_PUT_VALUE, daves...)
 	if err := dave.node.SetListed(false); err != nil {
 		t.Fatal(err)
 	}
@@ -85,13 +84,13 @@ func TestNobodyAsksForItself(t *testing.T) {
 	if err := dave.node.NewLink(); err != nil {
 		t.Fatal(err)
 	}
-	tap.await(pb.Message_PUT_VALUE, w.of(dave.person, before)...)
+	tap.await(0, pb.Message_PUT_VALUE, w.of(dave.person, before)...)
 	linked := w.of(dave.person, dave.link())
-	tap.await(pb.Message_PUT_VALUE, linked...)
+	tap.await(0, pb.Message_PUT_VALUE, linked...)
 	dave.stop()
+	mark = tap.mark()
 	dave.returns(joined)
-	dave.awaitRelays(9)
-	w.settle(daves, linked)
+	tap.await(mark, pb.Message_PUT_VALUE, linked...)
 	w.check(tom.person, una.person, dave.person)
 
 	// And all the same they reach each other.
@@ -137,25 +136,6 @@ func (w *watch) lookedFor(by *person, lists ...[]string) {
 	}
 }
 
-// settle waits until nothing has been asked for some keys for a moment that look-ups and puts do
-// not outlast: what was asked for when somebody leaves would be answered by others.
-func (w *watch) settle(lists ...[]string) {
-	w.t.Helper()
-	keys := slices.Concat(lists...)
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		_, more := w.tap.about(keys...)
-		select {
-		case <-more:
-		case <-time.After(3 * time.Second):
-			return
-		case <-deadline.C:
-			w.t.Fatal("somebody asks on and on")
-		}
-	}
-}
-
 // check looks at all that was asked for the keys that are watched.
 func (w *watch) check(people ...*person) {
 	w.t.Helper()
@@ -165,7 +145,7 @@ func (w *watch) check(people ...*person) {
 	}
 	kinds, from := make(map[pb.Message_MessageType]int), make(map[hashid.NodeID]bool)
 	for key, owner := range w.clean {
-		list, _ := w.tap.about(key)
+		list, _ := w.tap.about(0, key)
 		for _, r := range list {
 			kinds[r.kind]++
 			from[r.from] = true

@@ -36,11 +36,18 @@ type tableRequest struct {
 
 func newTableTap(t testing.TB) *tableTap { return &tableTap{t: t, more: make(chan struct{})} }
 
-// about returns the requests for some keys so far, and what is closed when there are more.
-func (p *tableTap) about(keys ...string) (list []tableRequest, more <-chan struct{}) {
+// mark is the number of requests so far.
+func (p *tableTap) mark() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, r := range p.asked {
+	return len(p.asked)
+}
+
+// about returns the requests after a mark for some keys, and what is closed when there are more.
+func (p *tableTap) about(mark int, keys ...string) (list []tableRequest, more <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.asked[mark:] {
 		for _, key := range keys {
 			if r.key == key {
 				list = append(list, r)
@@ -50,13 +57,13 @@ func (p *tableTap) about(keys ...string) (list []tableRequest, more <-chan struc
 	return list, p.more
 }
 
-// await waits until one of the requests of a kind has come for each of some keys.
-func (p *tableTap) await(kind pb.Message_MessageType, keys ...string) {
+// await waits until a request of a kind has come after a mark for each of some keys.
+func (p *tableTap) await(mark int, kind pb.Message_MessageType, keys ...string) {
 	p.t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
-		list, more := p.about(keys...)
+		list, more := p.about(mark, keys...)
 		seen := make(map[string]bool)
 		for _, r := range list {
 			if r.kind == kind {

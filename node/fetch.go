@@ -257,7 +257,10 @@ func (p *people) fetch(ctx context.Context, f *fetch) (id hashid.ID, news bool) 
 		p.looked(at, who, rec, raw, err)
 	}
 	p.plan.done(f, time.Now(), p.draw)
-	return at.Hashid, who.valid(p.now()) && !(valid && same(before, who.record))
+	if news = who.valid(p.now()) && (!valid || !same(before, who.record)); news {
+		who.doubts = 0
+	}
+	return at.Hashid, news
 }
 
 // same reports whether two records differ in nothing but when they are good.

@@ -36,10 +36,10 @@ func (a *asking) find(ctx context.Context, who record.Locator) (*record.KeyRecor
 	a.log = append(a.log, looked{who.Hashid, time.Since(a.start)})
 	a.now++
 	a.most = max(a.most, a.now)
-	raw := a.has[who.Hashid]
+	raw, hold := a.has[who.Hashid], a.hold
 	a.mu.Unlock()
 	select {
-	case <-time.After(a.hold):
+	case <-time.After(hold):
 	case <-ctx.Done():
 	}
 	a.mu.Lock()
@@ -91,7 +91,7 @@ func follow(t *testing.T, seed uint64, contacts ...record.Locator) *following {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(seed, 6))
-	f.people.draw = func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d) + 1)) }
+	f.draw = func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d) + 1)) }
 	return f
 }
 
@@ -184,12 +184,15 @@ func TestLookUpsAreBounded(t *testing.T) {
 		if n := len(f.take()); n != 0 {
 			t.Errorf("%d look-ups among too few nodes", n)
 		}
+		f.asking.mu.Lock()
+		f.hold = 0
+		f.asking.mu.Unlock()
 		f.allow(nil)
 		time.Sleep(10 * time.Minute)
 		if n := len(f.take()); n < 200 || n > 330 {
 			t.Errorf("%d look-ups in the ten minutes after", n)
 		}
-		if f.most > fetchAtOnce {
+		if f.most != 4 {
 			t.Errorf("%d look-ups at once", f.most)
 		}
 	})
@@ -200,15 +203,17 @@ func TestWantedAreLookedUpSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		contacts := persons(200) // more than go in half a minute
 		f := follow(t, 3, contacts...)
+		f.hold = time.Second
 		f.start(t)
 		time.Sleep(2 * time.Hour)
 		f.take()
 		for i, at := range []record.Locator{{Hashid: hashid.ID{9, 9}}, contacts[7], contacts[199]} {
 			began := time.Since(f.start0())
-			for range 20 { // as its sender does
+			for range 20 { // as its sender does, for a second
 				if _, err := f.current(at, false); err == nil {
 					t.Fatal("a record came from nowhere")
 				}
+				time.Sleep(time.Second / 20)
 			}
 			time.Sleep(3 * time.Second)
 			var of []time.Duration
@@ -303,6 +308,28 @@ func TestNewsOfAPerson(t *testing.T) {
 	})
 }
 
+// After a sleep whoever is waited for is looked up at once, however often that was in vain before.
+func TestRetryLooksUpAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bob := testIdentity(t)
+		f := follow(t, 7)
+		f.start(t)
+		poll := func(d time.Duration) {
+			for range d / holdWait {
+				_, _ = f.current(listed(bob), false)
+				time.Sleep(holdWait)
+			}
+		}
+		poll(10 * time.Minute)
+		f.take()
+		f.retry()
+		poll(time.Second)
+		if n := len(f.take()); n == 0 {
+			t.Error("nobody is looked up")
+		}
+	})
+}
+
 // Who is no contact any more is not looked up.
 func TestNobodyIsFollowedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -333,4 +360,47 @@ func TestNobodyIsFollowedForEver(t *testing.T) {
 			t.Errorf("%d look-ups are planned", n)
 		}
 	})
+}
+
+// Of those whose turn it is, who is waited for goes first; who is forgotten has none, and nobody has two.
+func TestPlan(t *testing.T) {
+	p, now := newPlan(), time.Now()
+	contacts := persons(4)
+	p.keep(contacts[:2], now, 0, atOnce)
+	now = now.Add(time.Hour)
+	p.want(contacts[2], now, 0)
+	p.want(contacts[3], now, time.Second)
+	first, wait := p.next(now, atOnce)
+	if first == nil || wait != 0 || first.at != contacts[2] {
+		t.Fatalf("the first is %+v, in %v", first, wait)
+	}
+	if f, wait := p.next(now, atOnce); f != nil || wait != fetchWanted {
+		t.Errorf("the next at once is %+v, in %v", f, wait)
+	}
+	p.want(contacts[2], now, 0) // while it is under way
+	now = now.Add(fetchWanted)
+	p.forget(contacts[0].Hashid)
+	if f, _ := p.next(now, atOnce); f == nil || f.at != contacts[1] {
+		t.Errorf("the second is %+v", f)
+	}
+	p.done(first, now, atOnce)
+	if f, wait := p.next(now.Add(fetchWanted), atOnce); f != nil || wait != time.Second-2*fetchWanted {
+		t.Errorf("the third is %+v, in %v", f, wait)
+	}
+	p.hurry(now)
+	if f, _ := p.next(now.Add(fetchWanted), atOnce); f == nil || f.at != contacts[3] {
+		t.Errorf("the third is %+v", f)
+	}
+	if len(p.list) != 2 {
+		t.Errorf("%d are planned", len(p.list))
+	}
+	// Another link key: what is under way does not do.
+	other := contacts[3]
+	other.Link = record.LinkKey{1}
+	p.want(other, now, time.Hour)
+	third := p.list[other.Hashid]
+	p.done(third, now, atOnce)
+	if f := p.list[other.Hashid]; f == nil || f.at != other || !f.wanted || !f.due.Equal(now.Add(time.Hour)) {
+		t.Errorf("planned is %+v", f)
+	}
 }

@@ -22,8 +22,9 @@ const (
 	// receiver holds back as many that arrive before their turn.
 	window = 32
 
-	repeatFirst = 2 * time.Second        // without a receipt of what is fast, over another path ...
-	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
+	repeatFirst = 2 * time.Second // without a receipt of what is fast, over another path ...
+	repeatMost  = 5               // ... after ever longer waits, up to so many times the first ...
+	repeatLast  = repeatMost * repeatFirst
 	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time; and what is stale
 	holdWait    = 250 * time.Millisecond // while nothing can go out
 	answerWait  = 10 * time.Second       // for the end node's answer to one attempt
@@ -360,7 +361,7 @@ func (o *outgoing) repeatAfter(first time.Duration) time.Duration {
 	if o.patient() && o.sent {
 		return repeatAsk
 	}
-	wait, last := first, first*(repeatLast/repeatFirst)
+	wait, last := first, repeatMost*first
 	for range o.attempts - 1 {
 		wait = min(wait*3/2, last)
 	}

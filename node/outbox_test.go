@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,6 +139,49 @@ func TestWaitingForRelays(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		expectTold(t, m, "queued ", "queued a path needs 3 relays and 0 can be used now: 3 missing")
+		cancel()
+		<-ended
+	})
+}
+
+// Where there are too few nodes for an exit nobody is looked up, and the message says why it waits;
+// it says otherwise when there are enough.
+func TestWaitingForExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		var (
+			few   atomic.Bool
+			asked atomic.Int32
+		)
+		few.Store(true)
+		m.people.ready = func() error {
+			if few.Load() {
+				return &discovery.ShortageError{Need: 3, Have: 2}
+			}
+			return nil
+		}
+		m.people.find = func(context.Context, record.Locator) (*record.KeyRecord, []byte, error) {
+			asked.Add(1)
+			return nil, nil, discovery.ErrNoKeyRecord
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.run(ctx) }()
+		synctest.Wait()
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		expectTold(t, m, "queued ", "queued a path needs 3 relays and 2 can be used now: 1 missing")
+		if n := asked.Load(); n != 0 {
+			t.Errorf("%d look-ups", n)
+		}
+		few.Store(false)
+		time.Sleep(planEvery + time.Second)
+		expectTold(t, m, "queued the recipient's key record is not to be found yet")
+		if asked.Load() == 0 {
+			t.Error("nobody is looked up though there are enough")
+		}
 		cancel()
 		<-ended
 	})

@@ -20,7 +20,8 @@ const (
 	recordAgain     = 250 * time.Millisecond // between look-ups of one person, doubling ...
 	recordAgainLast = time.Minute            // ... while nothing is found, up to this
 	recordDoublings = 8                      // that suffice for it
-	recordDoubt     = time.Minute            // between look-ups of one that is valid, but suspect
+	recordDoubt     = time.Minute            // between look-ups of one that is valid, but suspect, doubling ...
+	recordDoubtLast = 10 * time.Minute       // ... while they bring no other, up to this
 
 	// bucketRecords holds, under the hashid, the key record as it was signed, or of an
 	// unlisted one a zero byte, the link key and the record as it was found. (The first
@@ -65,6 +66,7 @@ type person struct {
 	misses    int            // in vain since the last that was not
 	found     time.Time      // the last that brought a record
 	doubt     time.Time      // the last for suspicion alone
+	doubts    int            // of those, since the last that brought another record
 	withdrawn bool           // the last said that the person has taken the record back
 	relinked  time.Time      // when link became another, in this run
 }
@@ -103,8 +105,9 @@ func (p *people) current(at record.Locator, suspect bool) (*record.KeyRecord, er
 		p.want(at, max(who.left(now), p.draw(fetchFirst)))
 	case moved:
 		p.want(at, max(who.left(now), p.draw(fetchDoubt)))
-	case suspect && now.Sub(who.doubt) >= recordDoubt:
+	case suspect && now.Sub(who.doubt) >= who.doubtful():
 		who.doubt = now
+		who.doubts++
 		p.want(at, max(who.left(now), fetchDoubt+p.draw(fetchDoubt)))
 	}
 	switch {
@@ -129,7 +132,7 @@ func (p *people) retry() {
 	defer p.mu.Unlock()
 	now := p.now()
 	for _, who := range p.cache.Values() {
-		who.asked, who.doubt, who.misses = time.Time{}, time.Time{}, 0
+		who.asked, who.doubt, who.misses, who.doubts = time.Time{}, time.Time{}, 0, 0
 		if who.found.After(now) {
 			who.found = time.Time{}
 		}
@@ -150,7 +153,8 @@ func (p *people) forget(id hashid.ID) {
 func (p *people) moved(id hashid.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.remembered(id).doubt = time.Time{}
+	who := p.remembered(id)
+	who.doubt, who.doubts = time.Time{}, 0
 }
 
 // known returns a person's key record if there is one, without a look-up.
@@ -165,6 +169,11 @@ func (w *person) valid(now time.Time) bool { return w.record != nil && w.record.
 // pause is how long to wait after the last look-up.
 func (w *person) pause() time.Duration {
 	return min(recordAgain<<min(max(w.misses-1, 0), recordDoublings), recordAgainLast)
+}
+
+// doubtful is how long to wait after the last look-up for suspicion alone.
+func (w *person) doubtful() time.Duration {
+	return min(recordDoubt<<min(max(w.doubts-1, 0), recordDoublings), recordDoubtLast)
 }
 
 // left is how long it is until the next look-up may be.

@@ -206,7 +206,7 @@ func TestNewerRecordStays(t *testing.T) {
 		for name, raw := range map[string][]byte{"old": old, "eve's": published(t, eve, 3, seq()+9), "forged": bad, "empty": {}} {
 			b.raw = raw
 			for _, p := range []*people{p, testPeople(t, v, b)} {
-				time.Sleep(recordAgainLast)
+				time.Sleep(recordDoubtLast)
 				asked := b.asked
 				r, err := p.record(t.Context(), listed(bob), true)
 				if err != nil || r.Inbox.Node != (hashid.NodeID{2}) || b.asked != asked+1 {
@@ -217,8 +217,9 @@ func TestNewerRecordStays(t *testing.T) {
 	})
 }
 
-// Suspicion alone, however often it is voiced, costs a look-up a minute.
-func TestSuspectRecordIsLookedUpOnceAMinute(t *testing.T) {
+// Suspicion alone, however often it is voiced, costs a look-up a minute at first, and one in ten
+// minutes in the end; another record has it begin anew.
+func TestSuspectRecordIsLookedUpEverMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bob := testIdentity(t)
 		b := &phoneBook{raw: published(t, bob, 1, seq())}
@@ -226,14 +227,28 @@ func TestSuspectRecordIsLookedUpOnceAMinute(t *testing.T) {
 		if _, err := p.record(t.Context(), listed(bob), false); err != nil {
 			t.Fatal(err)
 		}
-		for range 10 * 60 * 4 {
-			if _, err := p.record(t.Context(), listed(bob), true); err != nil {
-				t.Fatal(err)
+		suspected := func(d time.Duration) int {
+			b.asked = 0
+			for range d / holdWait {
+				if _, err := p.record(t.Context(), listed(bob), true); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(holdWait)
 			}
-			time.Sleep(holdWait)
+			return b.asked
 		}
-		if b.asked < 10 || b.asked > 12 {
-			t.Errorf("%d look-ups in ten minutes", b.asked)
+		if n := suspected(4 * time.Minute); n != 3 {
+			t.Errorf("%d look-ups in four minutes", n)
+		}
+		time.Sleep(20 * time.Minute)
+		suspected(30 * time.Minute)
+		if n := suspected(2 * time.Hour); n < 11 || n > 16 {
+			t.Errorf("%d look-ups in two hours", n)
+		}
+		b.raw = published(t, bob, 2, seq())
+		suspected(recordDoubtLast)
+		if n := suspected(recordDoubtLast); n < 3 {
+			t.Errorf("%d look-ups in ten minutes, as he has moved", n)
 		}
 	})
 }
