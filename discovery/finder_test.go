@@ -33,12 +33,18 @@ func TestFind(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
+		if desc, ok := f.Known(known.id); !ok || desc.ID() != known.id {
+			t.Error("a node in the directory is not known")
+		}
 		if table.looked(known.id) != 0 || table.looked(stranger.id) != 1 {
 			t.Errorf("looked up %d and %d times", table.looked(known.id), table.looked(stranger.id))
 		}
 
 		// One that has left is asked for: it may be back.
 		learn(t, d, gone.sign(time.Now(), withdrawn))
+		if _, ok := f.Known(gone.id); ok {
+			t.Error("a node that has left is known")
+		}
 		if _, err := f.Find(t.Context(), gone.id); !errors.Is(err, ErrNoDescriptor) {
 			t.Errorf("got %v", err)
 		}

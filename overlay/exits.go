@@ -26,14 +26,14 @@ type session struct {
 }
 
 // ask asks one exit after another, but for those named, until judge has heard
-// enough: the next when one has answered, or has not for exitWait, while those
-// before may still do so. Judge is called with one answer of each exit. The error
+// enough: the next when one has answered, or has not for a turn, while those before
+// may still do so. Judge is called with one answer of each exit. The error
 // says why it has not heard enough: ErrNoAnswer when ctx ended, or all were asked
 // that may be.
 func (s *session) ask(ctx context.Context, service string, body []byte, without []hashid.NodeID, judge func(exit hashid.NodeID, answer []byte) bool) error {
 	var (
 		answers     = make(chan answer, exitsAsked)
-		next        = time.NewTimer(exitWait)
+		next        = time.NewTimer(s.records.turn())
 		sent, heard int // attempts, and answers to them
 	)
 	defer next.Stop()
@@ -47,7 +47,7 @@ func (s *session) ask(ctx context.Context, service string, body []byte, without 
 			case sent == heard:
 				return ErrNoAnswer
 			}
-			next.Reset(exitWait)
+			next.Reset(s.records.turn())
 		}
 		select {
 		case <-ctx.Done():

@@ -9,13 +9,16 @@ import (
 
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
+	"chatnt/overlay/onion"
 )
 
 const (
-	getWithin = 12 * time.Second // a look-up through exits, as long as it may take
-	putWithin = 25 * time.Second // a put and its confirmation
-	exitWait  = 3 * time.Second  // without an answer another exit is asked, too
-	newerWait = 3 * time.Second  // after the first record, for one under another key that is newer
+	// lookUpIn is what an exit's look-up may take before another is asked, too: most
+	// take a tenth of that.
+	lookUpIn = time.Second
+
+	getTurns = 4 // a look-up takes as long as to ask so many exits in turn, at most,
+	putTurns = 8 // a put and its confirmation as long as this
 
 	exitsAsked = 8 // at most, for one key
 	exitsAgree = 2 // that there is no record, before it is believed
@@ -68,6 +71,9 @@ func (o *Overlay) Records(exits Exits, validator record.Validator, latency func(
 	return &Records{caller: o.Caller(), exits: exits, validator: validator, latency: latency}
 }
 
+// turn is how long an exit has to answer before another is asked, too.
+func (r *Records) turn() time.Duration { return r.latency().Patience(2*onion.Relays) + lookUpIn }
+
 // Ready returns why no exit can be asked at present, or nil: a
 // *discovery.ShortageError when there are fewer nodes than the relays of a path and
 // an exit behind them. Nothing is looked up or stored then.
@@ -85,15 +91,15 @@ func (r *Records) Ready() error {
 
 // Get looks one record up under all its keys at once, each through another exit,
 // and returns the newest that is valid: ErrNoRecord if two exits found none under
-// each key, and another error if there were no answers. It takes 12 seconds at
-// most.
+// each key, and another error if there were no answers. It takes four times as long
+// as one answer is waited for, at most: 12 seconds if it is to be fast.
 func (r *Records) Get(ctx context.Context, keys ...string) ([]byte, error) {
 	for _, key := range keys {
 		if !record.IsPersonKey(key) {
 			return nil, errors.New("only persons' records are looked up through others")
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, getWithin)
+	ctx, cancel := context.WithTimeout(ctx, getTurns*r.turn())
 	var (
 		found   = make(chan []byte)
 		failed  = make(chan error, len(keys))
@@ -123,7 +129,7 @@ func (r *Records) Get(ctx context.Context, keys ...string) ([]byte, error) {
 				best = value
 			}
 			if enough == nil {
-				enough = time.After(newerWait)
+				enough = time.After(r.turn()) // for one under another key that is newer
 			}
 		case <-enough:
 			return best, nil
@@ -194,8 +200,8 @@ func (r *Records) judge(exit hashid.NodeID, key string, body []byte) (value []by
 
 // Put stores a person's record under one key through an exit, and looks it up
 // through others. It returns 1 when one of them found it, or a newer one, and an
-// error otherwise: ErrNotStored if exits were there but none would do. It takes 25
-// seconds at most.
+// error otherwise: ErrNotStored if exits were there but none would do. It takes eight
+// times as long as one answer is waited for, at most: 24 seconds if it is to be fast.
 func (r *Records) Put(ctx context.Context, key string, value []byte) (stored int, err error) {
 	if !record.IsPersonKey(key) {
 		return 0, errors.New("only persons' records are published through others")
@@ -207,7 +213,7 @@ func (r *Records) Put(ctx context.Context, key string, value []byte) (stored int
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, putWithin)
+	ctx, cancel := context.WithTimeout(ctx, putTurns*r.turn())
 	defer cancel()
 	s := &session{records: r}
 	for range putsTried {

@@ -190,9 +190,36 @@ func TestTooFewRelays(t *testing.T) {
 		if _, err := n.nodes[0].Draw(t.Context(), hashid.NodeID{1}); !errors.Is(err, discovery.ErrNoDescriptor) {
 			t.Errorf("to a node that is not there: %v", err)
 		}
-		n.nodes[0].dir.Redial() // until they are reached again, none can be used
-		if _, err := n.nodes[0].Draw(t.Context(), hashid.NodeID{2}); !errors.As(err, &short) || short.Have != 0 {
+	})
+	synctest.Test(t, func(t *testing.T) { // nobody is looked up who could not be reached
+		n := start(t, 3, 3, echo())
+		defer n.stop()
+		var short *discovery.ShortageError
+		if _, err := n.nodes[0].Draw(t.Context(), hashid.NodeID{1}); !errors.As(err, &short) || short.Have != 2 {
 			t.Errorf("to a node that is not known, without relays: %v", err)
+		}
+	})
+}
+
+// Where all others start anew while a request is under way, it is answered as soon
+// as their new keys are known.
+func TestRequestOutlivesRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, 6, 3, echo())
+		defer n.stop()
+		time.Sleep(time.Minute)
+		for i := 1; i < len(n.nodes); i++ {
+			n.restart(i)
+		}
+		n.nodes[0].reports()
+		began := time.Now()
+		time.AfterFunc(6*time.Second, n.introduceAll)
+		answer, err := n.request(0, 1, "echo", "hi", time.Minute)
+		if took := time.Since(began); err != nil || answer != "re: hi" || took != 9500*time.Millisecond {
+			t.Errorf("%q, %v after %v", answer, err, took)
+		}
+		if got, want := outcomes(n.nodes[0].reports()), "lost 2s, lost 4s, lost 7s, answered 9.5s"; got != want {
+			t.Errorf("reported is %v, want %v", got, want)
 		}
 	})
 }

@@ -20,12 +20,18 @@ func TestDHTKeys(t *testing.T) {
 		if keys[salt] != want {
 			t.Errorf("KeyRecordKeys[%d] = %q, want %q", salt, keys[salt], want)
 		}
+		if !IsPersonKey(keys[salt]) || IsPersonKey(keys[salt]+"/") || IsPersonKey(keys[salt][1:]) {
+			t.Errorf("%q is no person's key, or what is like it is one", keys[salt])
+		}
 		if kind, owner, ok := parseKey(keys[salt]); !ok || kind != kindKeyRecord || owner != id {
 			t.Errorf("parseKey(%q) = %v, %x, %v", keys[salt], kind, owner, ok)
 		}
 	}
 	if got, want := DescriptorKey(hashid.NodeID(id)), "/relay/"+strings.Repeat("/", 32); got != want {
 		t.Errorf("DescriptorKey = %q, want %q", got, want)
+	}
+	if !IsPersonKey(unlistedKey(id)) || IsPersonKey(DescriptorKey(hashid.NodeID(id))) || IsPersonKey("") {
+		t.Error("an unlisted person's key is none, or a relay's is one")
 	}
 }
 
