@@ -7,6 +7,7 @@ import (
 	"crypto/mlkem"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,17 +96,17 @@ func TestFindPerson(t *testing.T) {
 	for name, listed := range map[string]bool{"listed": true, "unlisted": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f, _, table := newTestFinder(t)
+				table := newFakeTable()
 				p := newPersona(t, listed)
 				who := p.locator()
-				if r, raw, err := f.Person(t.Context(), who); !errors.Is(err, ErrNoKeyRecord) || r != nil || raw != nil {
+				if r, raw, err := Person(t.Context(), table, testNetwork, time.Now(), who); !errors.Is(err, ErrNoKeyRecord) || r != nil || raw != nil {
 					t.Errorf("nothing is there: %v", err)
 				}
 				copies := p.sign(time.Now())
 				table.store(copies)
 				found := func(what string) {
 					t.Helper()
-					r, raw, err := f.Person(t.Context(), who)
+					r, raw, err := Person(t.Context(), table, testNetwork, time.Now(), who)
 					if err != nil {
 						t.Errorf("%s: %v", what, err)
 						return
@@ -120,20 +121,20 @@ func TestFindPerson(t *testing.T) {
 				time.Sleep(record.KeyRecordLifetime - time.Hour) // in another period by now, or not
 				found("old")
 				if other := (record.Locator{Hashid: hashid.ID{1}, Link: who.Link}); who.Hashid != other.Hashid {
-					if _, _, err := f.Person(t.Context(), other); !errors.Is(err, ErrNoKeyRecord) {
+					if _, _, err := Person(t.Context(), table, testNetwork, time.Now(), other); !errors.Is(err, ErrNoKeyRecord) {
 						t.Errorf("another hashid: %v", err)
 					}
 				}
 				time.Sleep(time.Hour)
-				if _, _, err := f.Person(t.Context(), who); !errors.Is(err, ErrNoKeyRecord) {
+				if _, _, err := Person(t.Context(), table, testNetwork, time.Now(), who); !errors.Is(err, ErrNoKeyRecord) {
 					t.Errorf("expired: %v", err)
 				}
 				table.store(p.withdraw(time.Now()))
-				if r, _, err := f.Person(t.Context(), who); !errors.Is(err, record.ErrWithdrawn) || r != nil {
+				if r, _, err := Person(t.Context(), table, testNetwork, time.Now(), who); !errors.Is(err, record.ErrWithdrawn) || r != nil {
 					t.Errorf("withdrawn: %v, %v", r, err)
 				}
 				time.Sleep(record.KeyRecordLifetime)
-				if _, _, err := f.Person(t.Context(), who); !errors.Is(err, ErrNoKeyRecord) {
+				if _, _, err := Person(t.Context(), table, testNetwork, time.Now(), who); !errors.Is(err, ErrNoKeyRecord) {
 					t.Errorf("the withdrawal has expired: %v", err)
 				}
 			})
@@ -145,7 +146,7 @@ func TestFindPerson(t *testing.T) {
 // record, and need not be trusted for the rest.
 func TestFindPersonForged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, table := newTestFinder(t)
+		table := newFakeTable()
 		for name, listed := range map[string]bool{"listed": true, "unlisted": false} {
 			p, other := newPersona(t, listed), newPersona(t, listed)
 			good, others := p.sign(time.Now()), other.sign(time.Now())
@@ -160,7 +161,7 @@ func TestFindPersonForged(t *testing.T) {
 				for _, c := range good {
 					table.set(func() { table.values[c.Key] = value })
 				}
-				if r, _, err := f.Person(t.Context(), p.locator()); !errors.Is(err, ErrNoKeyRecord) || r != nil {
+				if r, _, err := Person(t.Context(), table, testNetwork, time.Now(), p.locator()); !errors.Is(err, ErrNoKeyRecord) || r != nil {
 					t.Errorf("%s, %s: %v, %v", name, what, r, err)
 				}
 			}
@@ -169,10 +170,10 @@ func TestFindPersonForged(t *testing.T) {
 		p, victim := newPersona(t, false), newPersona(t, false)
 		victim.link = p.link
 		table.store(victim.sign(time.Now()))
-		if _, _, err := f.Person(t.Context(), p.locator()); !errors.Is(err, ErrNoKeyRecord) {
+		if _, _, err := Person(t.Context(), table, testNetwork, time.Now(), p.locator()); !errors.Is(err, ErrNoKeyRecord) {
 			t.Errorf("a record of another person under the link key: %v", err)
 		}
-		if _, _, err := f.Person(t.Context(), record.Locator{Link: record.LinkKey{1}}); err == nil || errors.Is(err, ErrNoKeyRecord) {
+		if _, _, err := Person(t.Context(), table, testNetwork, time.Now(), record.Locator{Link: record.LinkKey{1}}); err == nil || errors.Is(err, ErrNoKeyRecord) {
 			t.Errorf("what is no link key: %v", err)
 		}
 	})
@@ -182,9 +183,9 @@ func TestFindPersonForged(t *testing.T) {
 // in one period unless there is nothing.
 func TestFindPersonAsksForNoHashid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, table := newTestFinder(t)
+		table := newFakeTable()
 		p := newPersona(t, false)
-		if _, _, err := f.Person(t.Context(), p.locator()); !errors.Is(err, ErrNoKeyRecord) {
+		if _, _, err := Person(t.Context(), table, testNetwork, time.Now(), p.locator()); !errors.Is(err, ErrNoKeyRecord) {
 			t.Fatal(err)
 		}
 		if len(table.gets) != 4 {
@@ -197,7 +198,7 @@ func TestFindPersonAsksForNoHashid(t *testing.T) {
 		}
 		clear(table.gets)
 		table.store(p.sign(time.Now()))
-		if _, _, err := f.Person(t.Context(), p.locator()); err != nil {
+		if _, _, err := Person(t.Context(), table, testNetwork, time.Now(), p.locator()); err != nil {
 			t.Fatal(err)
 		}
 		if len(table.gets) != 1 { // the fake one stops at the first that it has
@@ -208,12 +209,27 @@ func TestFindPersonAsksForNoHashid(t *testing.T) {
 
 func TestFindPersonIsCalledOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, table := newTestFinder(t)
+		table := newFakeTable()
 		table.hold = func(ctx context.Context) { <-ctx.Done() }
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, _, err := f.Person(ctx, newPersona(t, false).locator()); !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := Person(ctx, table, testNetwork, time.Now(), newPersona(t, false).locator()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// That there are too few nodes to ask anybody is no news of a person.
+func TestFindPersonAmongTooFew(t *testing.T) {
+	var short *ShortageError
+	_, _, err := Person(t.Context(), tooFew{}, testNetwork, time.Now(), newPersona(t, false).locator())
+	if !errors.As(err, &short) || short.Have != 1 {
+		t.Errorf("got %v", err)
+	}
+}
+
+type tooFew struct{}
+
+func (tooFew) Get(context.Context, ...string) ([]byte, error) {
+	return nil, fmt.Errorf("asking an exit: %w", &ShortageError{Need: 3, Have: 1})
 }

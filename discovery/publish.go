@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -45,19 +46,28 @@ type Publication struct {
 
 	// Overruled is told what the table has before the first put of a run, if that is to be learned
 	// then, and reports whether what was signed is not to be put: something else is signed. May be nil.
-	// While there is nobody to ask nothing is put, as this node may keep what it puts, and would find that first.
+	// While nobody answers nothing is put: what others have could be one's own by then.
 	Overruled func(found []byte) bool
+
+	// Ready waits until there is a way to put the record, or ctx ends; nil: there
+	// always is. Nothing is signed before.
+	Ready func(ctx context.Context) error
+
+	// Wait draws how long each copy waits before it is put; nil: not at all. Copies
+	// that go out apart, from each other and from this node's other records, tell
+	// less about whose they are.
+	Wait func() time.Duration
 
 	// Announce tells others of a record that was just put; may be nil. Before
 	// the first put succeeds there is nobody to tell.
 	Announce func(ctx context.Context, value []byte)
 }
 
-// Putter is the hash table as a publisher sees it (discovery/dht).
+// Putter is the hash table as a publisher sees it (discovery/dht), or what stands before it (overlay.Records). Get's
+// error is record.ErrNone if those who were asked have nothing.
 type Putter interface {
 	Put(ctx context.Context, key string, value []byte) (stored int, err error)
 	Get(ctx context.Context, keys ...string) ([]byte, error)
-	Size() int // nodes to ask
 }
 
 // Publisher keeps this node's own records in the hash table. The table does not
@@ -164,6 +174,9 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			continue
 		}
 		again.off()
+		if it.Ready != nil && it.Ready(ctx) != nil {
+			return
+		}
 		now := p.now()
 		if sign || !good.has(now) {
 			fresh, err := it.sign(now)
@@ -181,10 +194,11 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 		putting, stop := it.renew.begin(ctx)
 		overruled := false
 		if !heard && len(copies) > 0 {
-			overruled, heard = p.look(putting, copies, it.Overruled)
-			heard = heard || putting.Err() == nil && p.table.Size() > 0 // who was asked has nothing
+			var err error
+			overruled, err = p.look(putting, copies, it.Overruled)
+			heard = err == nil || errors.Is(err, record.ErrNone)
 		}
-		taken := !overruled && (heard || len(copies) == 0) && p.put(putting, it.What, copies)
+		taken := !overruled && (heard || len(copies) == 0) && p.put(putting, it, copies)
 		stop()
 		if overruled {
 			signed = false
@@ -207,8 +221,9 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			it.Announce(ctx, copies[0].Value)
 		}
 		if !known {
-			var outdated bool
-			if outdated, known = p.look(ctx, copies, it.Outdated); outdated {
+			outdated, err := p.look(ctx, copies, it.Outdated)
+			known = err == nil // if there is nothing yet, what was put has not arrived
+			if outdated {
 				p.log.Debug("others have a newer record of this node: it is signed anew", "what", it.What)
 				signed = false
 				again.within(0)
@@ -218,8 +233,8 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 }
 
 // look asks the table for the newest that it has where copies belong. It reports what judge says
-// of that, and whether the table has answered.
-func (p *Publisher) look(ctx context.Context, copies []record.Copy, judge func(found []byte) bool) (yes, answered bool) {
+// of that; false if it has nothing, or does not answer, as the error says.
+func (p *Publisher) look(ctx context.Context, copies []record.Copy, judge func(found []byte) bool) (yes bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookWait)
 	defer cancel()
 	var keys []string
@@ -227,7 +242,7 @@ func (p *Publisher) look(ctx context.Context, copies []record.Copy, judge func(f
 		keys = append(keys, c.Key)
 	}
 	found, err := p.table.Get(ctx, keys...)
-	return err == nil && judge(found), err == nil
+	return err == nil && judge(found), err
 }
 
 // span is the time that a signed record is good for, by the clock that others
@@ -244,19 +259,43 @@ func (s span) has(now time.Time) bool {
 	return !now.Before(s.from) && !now.After(s.to)
 }
 
-// put stores all copies and reports whether each was taken by someone.
-func (p *Publisher) put(ctx context.Context, what string, copies []record.Copy) bool {
+// put stores all copies, each in its time, and reports whether each was taken by
+// someone.
+func (p *Publisher) put(ctx context.Context, it *item, copies []record.Copy) bool {
 	var wg sync.WaitGroup
 	stored := make([]int, len(copies))
 	for i, c := range copies {
-		wg.Go(func() { stored[i], _ = p.table.Put(ctx, c.Key, c.Value) })
+		var wait time.Duration
+		if it.Wait != nil {
+			wait = it.Wait()
+		}
+		wg.Go(func() {
+			if pause(ctx, wait) {
+				stored[i], _ = p.table.Put(ctx, c.Key, c.Value)
+			}
+		})
 	}
 	wg.Wait()
 	if slices.Contains(stored, 0) {
-		p.log.Debug("nobody stored a record yet", "what", what)
+		p.log.Debug("nobody stored a record yet", "what", it.What)
 		return false
 	}
 	return true
+}
+
+// pause waits, and reports whether ctx has not ended meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // jitter spreads a period by a fifth to both sides, so that nodes started

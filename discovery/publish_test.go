@@ -47,19 +47,13 @@ func (f *fakePutter) Put(ctx context.Context, key string, value []byte) (int, er
 func (f *fakePutter) Get(context.Context, ...string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.found == nil {
+	switch {
+	case f.alone:
 		return nil, errFake
+	case f.found == nil:
+		return nil, record.ErrNone
 	}
 	return f.found, nil
-}
-
-func (f *fakePutter) Size() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.alone {
-		return 0
-	}
-	return 1
 }
 
 // take returns what was put since the last call, in order of time and key.

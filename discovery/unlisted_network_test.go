@@ -95,16 +95,12 @@ func TestAPersonBecomesUnlisted(t *testing.T) {
 	defer cancel()
 
 	reader := nodes[4]
-	finder, err := discovery.NewFinder(reader.directory, reader.table)
-	if err != nil {
-		t.Fatal(err)
-	}
 	until := func(what string, who record.Locator, done func(*record.KeyRecord, error) bool) {
 		t.Helper()
 		pause := time.NewTicker(20 * time.Millisecond)
 		defer pause.Stop()
 		for deadline := time.Now().Add(patient); ; <-pause.C {
-			r, _, err := finder.Person(t.Context(), who)
+			r, _, err := discovery.Person(t.Context(), reader.table, networkID, time.Now(), who)
 			if done(r, err) {
 				return
 			}
@@ -124,7 +120,7 @@ func TestAPersonBecomesUnlisted(t *testing.T) {
 	}
 	found := func(r *record.KeyRecord, err error) bool { return err == nil && r.Inbox.Node == secret }
 	until("a listed person is found", listed, found)
-	if _, _, err := finder.Person(t.Context(), invite.Locator()); !errors.Is(err, discovery.ErrNoKeyRecord) {
+	if _, _, err := discovery.Person(t.Context(), reader.table, networkID, time.Now(), invite.Locator()); !errors.Is(err, discovery.ErrNoKeyRecord) {
 		t.Errorf("the link of a listed person finds %v", err)
 	}
 
@@ -148,7 +144,7 @@ func TestAPersonBecomesUnlisted(t *testing.T) {
 		}
 	}
 	other := record.Locator{Hashid: listed.Hashid, Link: record.LinkKey(newKey(t)[32:])}
-	if _, _, err := finder.Person(t.Context(), other); !errors.Is(err, discovery.ErrNoKeyRecord) {
+	if _, _, err := discovery.Person(t.Context(), reader.table, networkID, time.Now(), other); !errors.Is(err, discovery.ErrNoKeyRecord) {
 		t.Errorf("another link key finds %v", err)
 	}
 }

@@ -246,6 +246,13 @@ func (r *bareRelay) Put(p *onion.Packet) { r.link.Put(p) }
 // be different about it may be changed once its host is there.
 func newRelay(t testing.TB, net *network.Network, bad hostile, with ...func(*bareRelay)) *bareRelay {
 	t.Helper()
+	return newExit(t, net, bad, nil, nil, with...)
+}
+
+// newExit is newRelay with a tap on what its hash table is asked, and with other services
+// for records than the honest ones; either may be nil.
+func newExit(t testing.TB, net *network.Network, bad hostile, tap *tableTap, serve func(honest map[string]overlay.SlowService) map[string]overlay.SlowService, with ...func(*bareRelay)) *bareRelay {
+	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +269,7 @@ func newRelay(t testing.TB, net *network.Network, bad hostile, with ...func(*bar
 	r.directory = discovery.NewDirectory(r.self, net.ID(), time.Now, log)
 
 	table, err := dht.New(dht.Config{
-		Host: r.host, Bans: bans, Protocol: protocol.ID(net.Protocol("dht")), Log: log,
+		Host: tapped{r.host, tap}, Bans: bans, Protocol: protocol.ID(net.Protocol("dht")), Log: log,
 		Validator: record.Validator{Network: net.ID(), Now: time.Now},
 		Bootstrap: func() []peer.AddrInfo {
 			infos, err := peer.AddrInfosFromP2pAddrs(net.Bootstrap...)
@@ -306,9 +313,13 @@ func newRelay(t testing.TB, net *network.Network, bad hostile, with ...func(*bar
 		Receive:     func(from hashid.NodeID, p *onion.Packet) { r.overlay.Receive(from, p) },
 		Unreachable: r.directory.Suspect,
 	})
+	services := overlay.RecordServices(table, record.Validator{Network: net.ID(), Now: time.Now})
+	if serve != nil {
+		services = serve(services)
+	}
 	r.overlay = overlay.New(overlay.Config{
 		Self: r.self, Link: r, Paths: overlay.NewGuarded(r.directory, path.New(path.Rules{Self: r.self, Hops: net.Hops}), time.Now, nil), Finder: finder, Now: time.Now, Log: log,
-		Services: r.services,
+		Services: r.services, Slow: services,
 	})
 	publisher := discovery.NewPublisher(table, time.Now, log, discovery.Publication{
 		What: "relay descriptor", Keys: []string{record.DescriptorKey(r.self)}, Every: time.Hour,

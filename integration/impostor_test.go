@@ -213,7 +213,7 @@ func TestForgedIdentity(t *testing.T) {
 	if now, err := bob.node.Compare("alice", hers.Words, true); err != nil || !now.Verified {
 		t.Fatalf("bob has alice as %+v, %v", now, err)
 	}
-	id, err := bob.node.SendVerified("alice", "to you alone")
+	id, err := bob.node.SendAs("alice", "to you alone", control.How{Verified: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,8 +242,11 @@ func TestForgedIdentity(t *testing.T) {
 		t.Errorf("bob is told %q", told.Text)
 	}
 	for what, send := range map[string]func() error{
-		"a text":              func() error { _, err := bob.node.Send("alice", "who are you?"); return err },
-		"one to the verified": func() error { _, err := bob.node.SendVerified("alice", "who are you?"); return err },
+		"a text": func() error { _, err := bob.node.Send("alice", "who are you?"); return err },
+		"one to the verified": func() error {
+			_, err := bob.node.SendAs("alice", "who are you?", control.How{Verified: true})
+			return err
+		},
 	} {
 		if err := send(); !errors.Is(err, contact.ErrKeyChanged) {
 			t.Errorf("%s: %v", what, err)
@@ -289,7 +292,7 @@ func TestForgedIdentity(t *testing.T) {
 	if shown, err := bob.node.Safety("alice"); err != nil || shown.Changed || !shown.Verified || shown.Digits != his.Digits {
 		t.Errorf("in the end bob is shown %+v, %v", shown, err)
 	}
-	if id, err = bob.node.SendVerified("alice", "it is you"); err != nil {
+	if id, err = bob.node.SendAs("alice", "it is you", control.How{Verified: true}); err != nil {
 		t.Fatal(err)
 	}
 	bob.awaitState(id.String(), "delivered")

@@ -52,7 +52,7 @@ func newLoner(t *testing.T, guide *bareRelay) *loner {
 	})
 	l.relay = relay.New(relay.Config{
 		Self: l.self, Now: time.Now, Send: l.link.Send, Free: l.link.Put,
-		Deliver: func(body []byte) { l.deliver(body) },
+		Deliver: func(_ hashid.NodeID, body []byte) { l.deliver(body) },
 		Reply:   func(id onion.SURBID, payload *[onion.PayloadSize]byte) { l.reply(id, payload) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

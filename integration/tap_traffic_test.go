@@ -45,7 +45,7 @@ func (r *bareRelay) ask(ctx context.Context, to *bareRelay, q inquiry) (*overlay
 			return nil, err
 		}
 		wait, cancel := context.WithTimeout(ctx, 10*time.Second)
-		_, err = r.overlay.Request(wait, path, q.service, make([]byte, q.size))
+		_, err = r.overlay.Caller().Try(wait, path, q.service, make([]byte, q.size))
 		cancel()
 		if err == nil {
 			return path, nil

@@ -36,9 +36,9 @@ func (p *Profile) blurred(now time.Time) (sequence uint64, signed time.Time, err
 	return sequence, now.Add(-upTo(blurExpiry)).Truncate(blurExpiry), err
 }
 
-// upTo draws a time of up to most.
+// upTo draws a time of up to most, that included.
 func upTo(most time.Duration) time.Duration {
-	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)))
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(most)+1))
 	if err != nil { // never: the reader does not fail
 		return most
 	}

@@ -133,7 +133,7 @@ func TestAnotherKeyBeginsASession(t *testing.T) {
 	if _, err := m.send("bob", "here"); !errors.Is(err, contact.ErrKeyChanged) {
 		t.Errorf("a text while nobody knows who it goes to: %v", err)
 	}
-	if _, err := m.sendVerified("bob", "here"); !errors.Is(err, contact.ErrKeyChanged) {
+	if _, err := m.sendAs("bob", "here", control.How{Verified: true}); !errors.Is(err, contact.ErrKeyChanged) {
 		t.Errorf("the same for a verified contact: %v", err)
 	}
 	if who := contactOf(t, m, bob()); who.Key != bob().compared().Agreement || who.Offered != forged(bob()).compared().Agreement || !m.described(who).Changed {
@@ -230,7 +230,7 @@ func TestCompare(t *testing.T) {
 	if theirs := safety.Of(bob().compared(), m.profile.identity.compared()); theirs != pair {
 		t.Error("bob sees another number")
 	}
-	if _, err := m.sendVerified("bob", "hi"); !errors.Is(err, contact.ErrUnverified) {
+	if _, err := m.sendAs("bob", "hi", control.How{Verified: true}); !errors.Is(err, contact.ErrUnverified) {
 		t.Errorf("a text to a contact that was not compared: %v", err)
 	}
 	for _, wrong := range []string{"", "yes", "no", shown.Digits[:60], shown.Words[:40]} {
@@ -248,13 +248,13 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%.10q: %+v, %v", right, now, err)
 		}
 		m = messengerOf(t, m.profile)
-		if _, err := m.sendVerified("bob", "hi"); err != nil {
+		if _, err := m.sendAs("bob", "hi", control.How{Verified: true}); err != nil {
 			t.Errorf("after %.10q: %v", right, err)
 		}
 		if now, err := m.compare("bob", right, false); err != nil || now.Verified {
 			t.Errorf("no: %+v, %v", now, err)
 		}
-		if _, err := m.sendVerified("bob", "hi"); !errors.Is(err, contact.ErrUnverified) {
+		if _, err := m.sendAs("bob", "hi", control.How{Verified: true}); !errors.Is(err, contact.ErrUnverified) {
 			t.Errorf("after no: %v", err)
 		}
 	}
@@ -339,7 +339,7 @@ func TestAnotherKeyIsRefused(t *testing.T) {
 	if who := contactOf(t, m, bob()); !knownBy(who, bob()) || !m.verified(who) {
 		t.Errorf("it is %+v", who)
 	}
-	if _, err := m.sendVerified("bob", "on we go"); err != nil {
+	if _, err := m.sendAs("bob", "on we go", control.How{Verified: true}); err != nil {
 		t.Error(err)
 	}
 	transcript(m)
@@ -374,6 +374,13 @@ func TestSenderHoldsWhatWouldGoToAnotherKey(t *testing.T) {
 	transcript(m)
 	c := m.conversation(bob().hashid())
 	due, receipts, _, _ := m.takeDue(c)
+	m.sendAll(t.Context(), c, due, receipts)
+	if asked != 0 || !receipts[0].receiptDue {
+		t.Errorf("%d look-ups because something is sent", asked)
+	}
+	if _, err := m.people.locate(t.Context(), listed(bob()), false); err != nil {
+		t.Fatal(err)
+	}
 	if wait := m.sendAll(t.Context(), c, due, receipts); wait != repeatLast || !receipts[0].receiptDue {
 		t.Errorf("the next attempt is in %v", wait)
 	}
@@ -382,6 +389,9 @@ func TestSenderHoldsWhatWouldGoToAnotherKey(t *testing.T) {
 		t.Errorf("after %d look-ups the record is to be used", asked)
 	}
 	found, at = bob(), at.Add(repeatLast)
+	if _, err := m.people.locate(t.Context(), listed(bob()), suspected(m, c)); err != nil {
+		t.Fatal(err)
+	}
 	m.sendAll(t.Context(), c, due, receipts)
 	if asked != 2 || suspected(m, c) {
 		t.Errorf("after %d look-ups the record is not to be used", asked)

@@ -172,12 +172,10 @@ func (m *messenger) given(before, link record.LinkKey) contact.Given {
 	return contact.Given{Link: link, At: m.now()}
 }
 
-// settleGiven has a contact found from now on where the person here was given that it is, if it was found there.
-func (m *messenger) settleGiven(c *conversation) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	who, known := m.book.Contact(c.Peer)
-	link, proven := m.people.provenBy(c.Peer)
+// settleGiven has a contact found from now on where the person here was given that it is, if it was found there. Called with mu held.
+func (m *messenger) settleGiven(peer hashid.ID) {
+	who, known := m.book.Contact(peer)
+	link, proven := m.people.provenBy(peer)
 	if !known || !proven || who.Given.At.IsZero() || link != who.Given.Link {
 		return
 	}

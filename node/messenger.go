@@ -86,6 +86,7 @@ func (m *messenger) run(ctx context.Context) {
 		m.wake(c)
 	}
 	m.wg.Go(func() { m.forgetful(ctx) })
+	m.wg.Go(func() { m.people.run(ctx, m.followed, m.relays.Changed, m.brought) })
 	m.mu.Unlock()
 	m.tellLinks()
 	m.receive(ctx)
@@ -256,22 +257,16 @@ func encode(value any) ([]byte, error) { return json.Marshal(value) }
 
 // send queues a text to a contact and returns its id once it is stored.
 func (m *messenger) send(name, text string) (message.ID, error) {
-	return m.sendIf(name, text, func(contact.Contact) error { return nil })
+	return m.sendAs(name, text, control.How{})
 }
 
-// sendVerified does the same for a contact that is verified, and for no other.
-func (m *messenger) sendVerified(name, text string) (message.ID, error) {
-	return m.sendIf(name, text, func(to contact.Contact) error {
-		if !m.verified(to) {
-			return fmt.Errorf("%s: %w", m.called(to.Hashid), contact.ErrUnverified)
-		}
-		return nil
-	})
-}
-
-// sendIf queues a text unless check, which is called with mu held, says why not.
-func (m *messenger) sendIf(name, text string, check func(contact.Contact) error) (message.ID, error) {
+// sendAs does the same as it is told.
+func (m *messenger) sendAs(name, text string, how control.How) (message.ID, error) {
 	parts, err := message.Split(text)
+	if err != nil {
+		return message.ID{}, err
+	}
+	latency, err := m.profile.ofText(how)
 	if err != nil {
 		return message.ID{}, err
 	}
@@ -288,9 +283,8 @@ func (m *messenger) sendIf(name, text string, check func(contact.Contact) error)
 		return message.ID{}, errBlocked
 	case !to.Offered.IsZero():
 		return message.ID{}, fmt.Errorf("%s: %w", m.called(to.Hashid), contact.ErrKeyChanged)
-	}
-	if err := check(to); err != nil {
-		return message.ID{}, err
+	case how.Verified && !m.verified(to):
+		return message.ID{}, fmt.Errorf("%s: %w", m.called(to.Hashid), contact.ErrUnverified)
 	}
 	c := m.conversation(to.Hashid)
 	if len(c.outbox)+len(parts) > maxUnacknowledged {
@@ -299,7 +293,9 @@ func (m *messenger) sendIf(name, text string, check func(contact.Contact) error)
 	id := message.NewID()
 	var items []*outgoing
 	for i, part := range parts {
-		items = append(items, &outgoing{Kind: message.Text, ID: id, TTL: c.TTL, Part: uint8(i), Parts: uint8(len(parts)), Text: part})
+		items = append(items, &outgoing{
+			Kind: message.Text, ID: id, TTL: c.TTL, Part: uint8(i), Parts: uint8(len(parts)), Text: part, Latency: latency,
+		})
 	}
 	own := said{ID: id, Own: true, Text: text, At: m.now()}
 	err = m.queue(c, items, func(tx *vault.Tx, next *ledger) error { return next.keep(tx, own, c.TTL, own.At) })
@@ -317,6 +313,9 @@ func (m *messenger) queue(c *conversation, items []*outgoing, also func(*vault.T
 	next, now := c.ledger, m.now() // one time for all parts of a text: they are given up together
 	for _, item := range items {
 		item.To, item.At = next.Peer, now
+		if item.Kind != message.Text { // which may have one of its own
+			item.Latency = m.profile.latency.get()
+		}
 		if item.Place == 0 {
 			item.Place = next.Next
 			next.Next++

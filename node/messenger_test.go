@@ -51,10 +51,11 @@ func messengerOf(t testing.TB, p *Profile) *messenger {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	dir := discovery.NewDirectory(p.Node(), p.network.ID(), timeNow, log)
-	who, err := newPeople(p.network.ID(), p.vault, timeNow, noRecord)
+	who, err := newPeople(p.network.ID(), p.vault, timeNow, noRecord, anytime)
 	if err != nil {
 		t.Fatal(err)
 	}
+	who.draw = atOnce
 	finder, err := discovery.NewFinder(dir, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,10 @@ type Node struct {
 	table     *dht.DHT
 	directory *discovery.Directory
 	finder    *discovery.Finder
-	publisher *discovery.Publisher
+	publisher *discovery.Publisher // of the node's own record
+	records   *overlay.Records     // those of persons, through exits
+	personal  *discovery.Publisher // of the person's, through them
+	apart     apart
 	began     uint64 // the last sequence of a record of the person, before this run
 	topic     *gossip.Topic
 	link      *link.Link
@@ -129,12 +132,13 @@ func (n *Node) setListen(asked []string) error {
 func (n *Node) assemble() error {
 	net := n.profile.Network()
 	self, id := n.profile.Node(), [32]byte(net.ID())
+	validator := record.Validator{Network: id, Now: n.now}
 	n.directory = discovery.NewDirectory(self, id, n.now, n.log)
 
 	var err error
 	n.table, err = dht.New(dht.Config{
 		Host: n.host, Bans: n.bans, Protocol: protocol.ID(net.Protocol("dht")), Public: net.Public, Log: n.log,
-		Validator: record.Validator{Network: id, Now: n.now},
+		Validator: validator,
 		Bootstrap: n.bootstrapPeers,
 		Stored:    func(_ string, value []byte) { _, _ = n.directory.Learn(value) }, // no news unless a descriptor
 	})
@@ -176,8 +180,13 @@ func (n *Node) assemble() error {
 		Services: map[string]overlay.Service{
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},
+		Slow: overlay.RecordServices(onBehalf{n.table}, validator),
 	})
-	who, err := newPeople(id, n.profile.vault, n.now, n.finder.Person)
+	n.records = n.overlay.Records(n.directory, validator, n.profile.ofLookUps)
+	find := func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
+		return discovery.Person(ctx, n.records, id, n.now(), who)
+	}
+	who, err := newPeople(id, n.profile.vault, n.now, find, n.records.Ready)
 	if err != nil {
 		return err
 	}
@@ -185,12 +194,13 @@ func (n *Node) assemble() error {
 	if err != nil {
 		return err
 	}
-	n.publisher = discovery.NewPublisher(n.table, n.now, n.log, append([]discovery.Publication{{
+	n.publisher = discovery.NewPublisher(n.table, n.now, n.log, discovery.Publication{
 		What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,
 		Sign:     func(now time.Time) ([]byte, error) { return n.descriptor(now, false) },
 		Outdated: n.olderDescriptor,
 		Announce: n.announce,
-	}}, n.keyRecordPublications()...)...)
+	})
+	n.personal = discovery.NewPublisher(n.records, n.now, n.log, n.keyRecordPublications()...)
 	if n.began, err = n.profile.sequence(sequencePerson); err != nil {
 		return fmt.Errorf("reading what was signed last: %w", err)
 	}
@@ -240,6 +250,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run(n.overlay.Run)
 	run(n.table.Run)
 	run(n.publisher.Run)
+	run(n.personal.Run)
 	run(func(ctx context.Context) error { return n.directory.Run(ctx, n.table) })
 	wg.Go(func() { n.meetStored(ctx) })
 	wg.Go(func() { n.messenger.run(ctx) })
@@ -319,6 +330,7 @@ func (n *Node) tend(ctx context.Context) {
 		case <-n.table.Grown():
 			n.directory.Grown()
 			n.publisher.Grown()
+			n.personal.Grown()
 			n.clocks.grown()
 		case <-moved.Out():
 			n.renewIfMoved()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
@@ -21,8 +22,9 @@ const (
 	// receiver holds back as many that arrive before their turn.
 	window = 32
 
-	repeatFirst = 2 * time.Second        // without a receipt, over another path ...
-	repeatLast  = 10 * time.Second       // ... after ever longer waits up to this
+	repeatFirst = 2 * time.Second // without a receipt of what is fast, over another path ...
+	repeatMost  = 5               // ... after ever longer waits, up to so many times the first ...
+	repeatLast  = repeatMost * repeatFirst
 	repeatAsk   = 5 * time.Minute        // a request or a rejection that was taken: people take their time; and what is stale
 	holdWait    = 250 * time.Millisecond // while nothing can go out
 	answerWait  = 10 * time.Second       // for the end node's answer to one attempt
@@ -62,6 +64,8 @@ type outgoing struct {
 	Text  []byte         `json:"text,omitempty"`
 	Link  record.LinkKey `json:"link,omitzero"`
 	Told  bool           `json:"told,omitempty"` // last part: the person has been told that all parts are sent
+
+	Latency overlay.Latency `json:"latency,omitempty"` // of each attempt, and of what answers it
 
 	// Sealed for the current talk, and stored so: a repeat is the same frame. See sealing.go.
 	sequence uint64
@@ -262,20 +266,24 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
 	who, suspect := m.aim(c, due)
-	links := who.Links(m.now())
-	to, err := m.people.record(ctx, who.Hashid, links, suspect)
+	at := whereabouts(who, m.now())
+	to, err := m.people.current(at, suspect)
 	if err != nil {
 		return m.hold(c, due, receipts, notFound(who, err))
-	}
-	if len(links) > 1 {
-		m.settleGiven(c)
 	}
 	if m.otherKey(c, to) {
 		return max(repeatLast, m.hold(c, due, receipts, reasonKey))
 	}
 	paths := make([]*overlay.Path, len(due)+len(receipts))
 	for i := range paths {
-		if paths[i], err = m.overlay.Draw(ctx, to.Inbox.Node); err != nil {
+		latency := m.profile.latency.get()
+		if i < len(due) {
+			latency = due[i].Latency
+		}
+		if paths[i], err = m.draw(ctx, to.Inbox.Node, latency); err != nil {
+			if errors.Is(err, discovery.ErrNoDescriptor) { // the person may be at another node now
+				_, _ = m.people.current(at, true)
+			}
 			return m.hold(c, due, receipts, err.Error())
 		}
 	}
@@ -287,25 +295,25 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		return max(repeatFirst, m.hold(c, due, receipts, "the message could not be sealed and stored"))
 	}
 	next := repeatLast
-	for _, item := range due {
+	for i, item := range due {
 		if !slices.Contains(c.outbox, item) { // its receipt came meanwhile
 			continue
 		}
 		item.reason = ""
 		item.attempts++
-		wait := repeatAfter(item)
+		wait := item.repeatAfter(m.receiptWithin(item.Latency))
 		if m.stale(item) {
 			wait = repeatAsk
 		}
 		item.due, next = time.Now().Add(wait), min(next, wait)
-		path, frame := paths[0], item.frame
-		paths = paths[1:]
+		path, frame := paths[i], item.frame
 		if item.Kind == message.Text {
 			m.lastPath = sentPath(item.ID, path)
 		}
 		m.attempt(ctx, c.caller, to, path, frame, func() { m.stored(c, item, frame) })
 	}
 	m.mu.Unlock()
+	paths = paths[len(due):]
 	for _, frame := range sealed {
 		m.attempt(ctx, c.caller, to, paths[0], frame, func() {})
 		paths = paths[1:]
@@ -334,10 +342,13 @@ func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
 	})
 }
 
-// notFound says to a person what a message waits for.
+// notFound says to a person what a message waits for; "" if that is nothing to speak of.
 func notFound(to contact.Contact, err error) string {
+	short := new(discovery.ShortageError)
 	switch {
-	case errors.Is(err, record.ErrWithdrawn):
+	case errors.Is(err, errLooking):
+		return ""
+	case errors.Is(err, record.ErrWithdrawn), errors.As(err, &short):
 		return err.Error()
 	case to.State == contact.Requested && to.Link.IsZero():
 		return "the recipient's key record is not to be found yet: who is not listed is found with an invite only"
@@ -345,14 +356,15 @@ func notFound(to contact.Contact, err error) string {
 	return "the recipient's key record is not to be found yet"
 }
 
-// repeatAfter is how long to wait for a receipt, by the attempts made.
-func repeatAfter(item *outgoing) time.Duration {
-	if item.patient() && item.sent {
+// repeatAfter is how long to wait for a receipt, by the attempts made; first is how long
+// after the first.
+func (o *outgoing) repeatAfter(first time.Duration) time.Duration {
+	if o.patient() && o.sent {
 		return repeatAsk
 	}
-	wait := repeatFirst
-	for range item.attempts - 1 {
-		wait = min(wait*3/2, repeatLast)
+	wait, last := first, repeatMost*first
+	for range o.attempts - 1 {
+		wait = min(wait*3/2, last)
 	}
 	return wait
 }
@@ -370,7 +382,7 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 		}
 		asked := item.Kind == message.Text && item.last() || item.Kind == message.Request
 		waits := !item.sent && !item.Told && slices.Contains(c.outbox, item) // its receipt may have come meanwhile
-		if asked && waits && item.reason != reason {
+		if asked && waits && reason != "" && item.reason != reason {
 			item.reason = reason
 			m.feed.emit(control.StatusChanged{ID: item.ID.String(), To: c.Peer.String(), State: control.Queued, Reason: reason})
 		}
@@ -386,7 +398,7 @@ func (m *messenger) hold(c *conversation, due []*outgoing, receipts []*talk, rea
 func (m *messenger) attempt(ctx context.Context, caller *overlay.Caller, to *record.KeyRecord, path *overlay.Path, frame []byte, stored func()) {
 	m.wg.Go(func() {
 		mailbox := to.Hashid()
-		ctx, cancel := context.WithTimeout(ctx, answerWait)
+		ctx, cancel := context.WithTimeout(ctx, max(answerWait, m.receiptWithin(path.Latency)))
 		defer cancel()
 		answer, err := caller.Try(ctx, path, serviceMailboxPut, append(mailbox[:], frame...))
 		switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,7 @@ func (noLink) Put(*onion.Packet)                       {}
 func TestRepeatAfter(t *testing.T) {
 	var waits []time.Duration
 	for n := range 8 {
-		waits = append(waits, repeatAfter(&outgoing{Kind: message.Text, attempts: n + 1, sent: true}))
+		waits = append(waits, (&outgoing{Kind: message.Text, attempts: n + 1, sent: true}).repeatAfter(repeatFirst))
 	}
 	if waits[0] != 2*time.Second || waits[1] != 3*time.Second || waits[7] != 10*time.Second {
 		t.Errorf("a message is repeated after %v", waits)
@@ -42,10 +43,10 @@ func TestRepeatAfter(t *testing.T) {
 		}
 	}
 	for _, kind := range []message.Kind{message.Request, message.Reject} {
-		if wait := repeatAfter(&outgoing{Kind: kind, attempts: 1, sent: true}); wait != 5*time.Minute {
+		if wait := (&outgoing{Kind: kind, attempts: 1, sent: true}).repeatAfter(repeatFirst); wait != 5*time.Minute {
 			t.Errorf("kind %d, once it was taken, is repeated after %v", kind, wait)
 		}
-		if wait := repeatAfter(&outgoing{Kind: kind, attempts: 1}); wait != 2*time.Second {
+		if wait := (&outgoing{Kind: kind, attempts: 1}).repeatAfter(repeatFirst); wait != 2*time.Second {
 			t.Errorf("kind %d is repeated after %v", kind, wait)
 		}
 	}
@@ -138,6 +139,49 @@ func TestWaitingForRelays(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		expectTold(t, m, "queued ", "queued a path needs 3 relays and 0 can be used now: 3 missing")
+		cancel()
+		<-ended
+	})
+}
+
+// Where there are too few nodes for an exit nobody is looked up, and the message says why it waits;
+// it says otherwise when there are enough.
+func TestWaitingForExits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := friends(t)
+		var (
+			few   atomic.Bool
+			asked atomic.Int32
+		)
+		few.Store(true)
+		m.people.ready = func() error {
+			if few.Load() {
+				return &discovery.ShortageError{Need: 3, Have: 2}
+			}
+			return nil
+		}
+		m.people.find = func(context.Context, record.Locator) (*record.KeyRecord, []byte, error) {
+			asked.Add(1)
+			return nil, nil, discovery.ErrNoKeyRecord
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.run(ctx) }()
+		synctest.Wait()
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		expectTold(t, m, "queued ", "queued a path needs 3 relays and 2 can be used now: 1 missing")
+		if n := asked.Load(); n != 0 {
+			t.Errorf("%d look-ups", n)
+		}
+		few.Store(false)
+		time.Sleep(planEvery + time.Second)
+		expectTold(t, m, "queued the recipient's key record is not to be found yet")
+		if asked.Load() == 0 {
+			t.Error("nobody is looked up though there are enough")
+		}
 		cancel()
 		<-ended
 	})

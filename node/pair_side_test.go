@@ -158,7 +158,7 @@ func (s *side) flush(fresh bool) {
 			continue
 		}
 		item.attempts++
-		item.due = time.Now().Add(repeatAfter(item))
+		item.due = time.Now().Add(item.repeatAfter(repeatFirst))
 		frame := item.frame
 		s.wire.send(s, frame, func() { m.stored(c, item, frame) })
 	}

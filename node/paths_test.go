@@ -141,7 +141,9 @@ func (t *askedTable) Dial(_ context.Context, desc *record.Descriptor) error {
 	return nil
 }
 
-func (t *askedTable) Ask(_ context.Context, id hashid.NodeID) ([]byte, error) { return t.answers[id], nil }
+func (t *askedTable) Ask(_ context.Context, id hashid.NodeID) ([]byte, error) {
+	return t.answers[id], nil
+}
 
 // A relay that is known from before is dialled and asked for its descriptor once, and
 // not at all when the directory has it.

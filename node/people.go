@@ -17,14 +17,13 @@ import (
 )
 
 const (
-	recordsKept = 1024      // key records remembered at once
-	recordFresh = time.Hour // a younger one is used as it is
+	recordsKept = 1024 // key records remembered at once
 
 	recordAgain     = 250 * time.Millisecond // between look-ups of one person, doubling ...
 	recordAgainLast = time.Minute            // ... while nothing is found, up to this
 	recordDoublings = 8                      // that suffice for it
-	recordRefresh   = 2 * time.Second
-	recordDoubt     = time.Minute // between look-ups of one that is valid, but suspect
+	recordDoubt     = time.Minute            // between look-ups of one that is valid, but suspect, doubling ...
+	recordDoubtLast = 10 * time.Minute       // ... while they bring no other, up to this
 
 	// bucketRecords holds, under the hashid, the key record as it was signed, or of an
 	// unlisted one a zero byte, the link key and the record as it was found. (The first
@@ -37,19 +36,26 @@ const (
 // from one start to the next, so that a known person is written to at once and
 // an older record is never taken for a newer one.
 //
-// Look-ups leave from this node's own address for now: whoever is asked can tell
-// that this node looks for that hashid.
+// Nobody is looked up because something is sent: what is known is used, and look-ups
+// have times of their own (fetch.go). They go through exits (overlay.Records), so who
+// is asked cannot tell by whom.
 type people struct {
 	network [32]byte
 	vault   *vault.Vault
 	find    finder
 	now     func() time.Time
 
+	// ready returns why nobody can be looked up at present, or nil; draw a time of up
+	// to what it is given, at random.
+	ready func() error
+	draw  func(time.Duration) time.Duration
+
 	mu    sync.Mutex
 	cache *lru.Cache[hashid.ID, *person] // guarded by mu
+	plan  plan                           // guarded by mu
 }
 
-// finder looks a person up, as discovery.Finder.Person does.
+// finder looks a person up, as discovery.Person does.
 type finder func(context.Context, record.Locator) (*record.KeyRecord, []byte, error)
 
 type person struct {
@@ -63,58 +69,73 @@ type person struct {
 	found     time.Time        // the last that brought a record
 	proven    bool             // by one of links the record was found that is known, or a newer one
 	doubt     time.Time        // the last for suspicion alone
+	doubts    int              // of those, since the last that brought another record
 	withdrawn bool             // the last said that the person has taken the record back
 	moved     time.Time        // when another came to links, in this run
 }
 
-func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find finder) (*people, error) {
+func newPeople(network [32]byte, v *vault.Vault, now func() time.Time, find finder, ready func() error) (*people, error) {
 	cache, err := lru.New[hashid.ID, *person](recordsKept)
 	if err != nil {
 		return nil, err
 	}
-	return &people{network: network, vault: v, find: find, now: now, cache: cache}, nil
+	return &people{
+		network: network, vault: v, find: find, now: now, ready: ready, draw: upTo, cache: cache, plan: newPlan(),
+	}, nil
 }
 
-// record returns a person's valid key record: the one known, unless it is old or
-// suspect; otherwise it is looked up, ever more rarely while it is not found. It is looked up by the
-// link keys one after the other, zero for the hashid, until one brings it. The error
-// is record.ErrWithdrawn if the person is not to be found this way any more, or
-// discovery.ErrNoKeyRecord.
+// errLooking says that a person's first look-up is under way, or soon will be.
+var errLooking = errors.New("the recipient's key record is being looked up")
+
+// current returns a person's valid key record as it is known, and asks nobody. If none is
+// known, the person has moved to another link key, or the record is suspect, it is
+// looked up soon, ever more rarely while it is not found; whoever waits is told when
+// something has come. The error is record.ErrWithdrawn if the person is not to be found
+// this way any more, discovery.ErrNoKeyRecord if it was not found, a
+// *discovery.ShortageError while nobody can be looked up, or errLooking.
 //
 // A known record is not given up for its withdrawal: it is good until it expires, and a contact
 // learns inside the session where the next one is.
-func (p *people) record(ctx context.Context, id hashid.ID, links []record.LinkKey, suspect bool) (*record.KeyRecord, error) {
+func (p *people) current(at sought, suspect bool) (*record.KeyRecord, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	who := p.remembered(id)
-	now := p.now()
-	who.by(links, now)
-	if who.valid(now) && now.Sub(who.found) < recordFresh {
-		if !suspect || now.Sub(who.doubt) < recordDoubt {
-			return who.record, nil
-		}
+	who, now := p.remembered(at.id), p.now()
+	moved := who.by(at.links, now)
+	valid := who.valid(now)
+	switch {
+	case !valid:
+		p.want(at, max(who.left(now), p.draw(fetchFirst)))
+	case moved:
+		p.want(at, max(who.left(now), p.draw(fetchDoubt)))
+	case suspect && now.Sub(who.doubt) >= who.doubtful():
 		who.doubt = now
-	}
-	if now.Sub(who.asked) >= who.pause() {
-		who.asked = now
-		if who.valid(now) { // it will do if nothing newer comes soon
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, recordRefresh)
-			defer cancel()
-		}
-		known := sight{record: who.record, raw: who.raw, link: who.sealed}
-		p.mu.Unlock()
-		s := p.look(ctx, id, links, known)
-		p.mu.Lock()
-		p.looked(id, links, who, s)
+		who.doubts++
+		p.want(at, max(who.left(now), fetchDoubt+p.draw(fetchDoubt)))
 	}
 	switch {
-	case who.valid(now):
+	case valid:
 		return who.record, nil
 	case who.withdrawn:
 		return nil, record.ErrWithdrawn
 	}
+	if err := p.ready(); err != nil {
+		return nil, err
+	}
+	if who.misses == 0 {
+		return nil, errLooking
+	}
 	return nil, discovery.ErrNoKeyRecord
+}
+
+// sought is a person and the link keys to look that one up by, one after the other until one brings
+// the record; a zero key stands for the hashid.
+type sought struct {
+	id    hashid.ID
+	links []record.LinkKey // never changed in place
+}
+
+func (s sought) equal(other sought) bool {
+	return s.id == other.id && slices.Equal(s.links, other.links)
 }
 
 // sight is what a look-up has brought.
@@ -137,12 +158,12 @@ func (s sight) replaces(known sight) bool {
 
 // look looks a person up by one link key after the other. What is older than what is known, but for the last
 // of them, counts as nothing: the person is not there any more.
-func (p *people) look(ctx context.Context, id hashid.ID, links []record.LinkKey, known sight) (s sight) {
-	for i, link := range links {
-		rec, raw, err := p.find(ctx, record.Locator{Hashid: id, Link: link})
+func (p *people) look(ctx context.Context, at sought, known sight) (s sight) {
+	for i, link := range at.links {
+		rec, raw, err := p.find(ctx, record.Locator{Hashid: at.id, Link: link})
 		s.withdrawn = s.withdrawn || errors.Is(err, record.ErrWithdrawn)
 		seen := sight{record: rec, raw: raw, link: link}
-		if err == nil && (i == len(links)-1 || known.record == nil || bytes.Equal(raw, known.raw) || seen.replaces(known)) {
+		if err == nil && (i == len(at.links)-1 || known.record == nil || bytes.Equal(raw, known.raw) || seen.replaces(known)) {
 			return seen
 		}
 	}
@@ -165,11 +186,12 @@ func (p *people) retry() {
 	defer p.mu.Unlock()
 	now := p.now()
 	for _, who := range p.cache.Values() {
-		who.asked, who.doubt, who.misses = time.Time{}, time.Time{}, 0
+		who.asked, who.doubt, who.misses, who.doubts = time.Time{}, time.Time{}, 0, 0
 		if who.found.After(now) {
 			who.found = time.Time{}
 		}
 	}
+	p.plan.hurry(time.Now())
 }
 
 // forget lets go of a person whose record is deleted from the vault.
@@ -177,6 +199,7 @@ func (p *people) forget(id hashid.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cache.Remove(id)
+	p.plan.forget(id)
 }
 
 // moved has the next suspicion of a person's record lead to a look-up, however recent the last was:
@@ -184,7 +207,8 @@ func (p *people) forget(id hashid.ID) {
 func (p *people) moved(id hashid.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.remembered(id).doubt = time.Time{}
+	who := p.remembered(id)
+	who.doubt, who.doubts = time.Time{}, 0
 }
 
 // known returns a person's key record if there is one, without a look-up.
@@ -194,6 +218,9 @@ func (p *people) known(id hashid.ID) *record.KeyRecord {
 	return p.remembered(id).record
 }
 
+// sight is the record that is known, as a look-up would have brought it.
+func (w *person) sight() sight { return sight{record: w.record, raw: w.raw, link: w.sealed} }
+
 func (w *person) valid(now time.Time) bool { return w.record != nil && w.record.CheckTime(now) == nil }
 
 // pause is how long to wait after the last look-up.
@@ -201,23 +228,33 @@ func (w *person) pause() time.Duration {
 	return min(recordAgain<<min(max(w.misses-1, 0), recordDoublings), recordAgainLast)
 }
 
+// doubtful is how long to wait after the last look-up for suspicion alone.
+func (w *person) doubtful() time.Duration {
+	return min(recordDoubt<<min(max(w.doubts-1, 0), recordDoublings), recordDoubtLast)
+}
+
+// left is how long it is until the next look-up may be.
+func (w *person) left(now time.Time) time.Duration {
+	return min(max(w.pause()-now.Sub(w.asked), 0), recordAgainLast)
+}
+
 // by has the person looked up by some link keys from now on: at once if there is another among them than
-// before, unless one was new a moment ago, too. A contact may tell as many as it likes.
-func (w *person) by(links []record.LinkKey, now time.Time) {
-	fresh := func(link record.LinkKey) bool { return !slices.Contains(w.links, link) }
-	if !slices.ContainsFunc(links, fresh) {
+// before, unless one was new a moment ago, too: a contact may tell as many as it likes. It reports whether there is.
+func (w *person) by(links []record.LinkKey, now time.Time) (fresh bool) {
+	if !slices.ContainsFunc(links, func(link record.LinkKey) bool { return !slices.Contains(w.links, link) }) {
 		w.links = links
-		return
+		return false
 	}
 	before := *w
 	*w = person{record: w.record, raw: w.raw, sealed: w.sealed, links: links}
 	if before.asked.IsZero() {
-		return // the first look-up of this run
+		return true // the first look-up of this run
 	}
 	w.moved = now
 	if now.Sub(before.moved) < recordAgainLast {
 		w.asked, w.misses = before.asked, 1+recordDoublings
 	}
+	return true
 }
 
 // remembered returns what is known of a person, at first from the vault. Called with mu held.
@@ -242,8 +279,8 @@ func (p *people) remembered(id hashid.ID) *person {
 }
 
 // looked takes in what a look-up has brought, unless a newer record is known. Called with mu held.
-func (p *people) looked(id hashid.ID, links []record.LinkKey, who *person, s sight) {
-	if !slices.Equal(who.links, links) {
+func (p *people) looked(at sought, who *person, s sight) {
+	if !slices.Equal(who.links, at.links) {
 		return // the person has told another meanwhile
 	}
 	who.withdrawn = s.withdrawn
@@ -252,22 +289,22 @@ func (p *people) looked(id hashid.ID, links []record.LinkKey, who *person, s sig
 		return
 	}
 	who.misses, who.found = 0, p.now()
-	if who.record != nil && !s.replaces(sight{record: who.record, raw: who.raw, link: who.sealed}) {
+	if who.record != nil && !s.replaces(who.sight()) {
 		who.proven = who.proven || who.sealed == s.link && bytes.Equal(s.raw, who.raw)
 		return
 	}
 	who.record, who.raw, who.sealed, who.proven = s.record, s.raw, s.link, true
-	if kept, ok := p.cache.Peek(id); !ok || kept != who {
+	if kept, ok := p.cache.Peek(at.id); !ok || kept != who {
 		return // forgotten while it was looked up
 	}
 	// Losing it costs a look-up after the next start, no more.
 	_ = p.vault.Update(func(tx *vault.Tx) error {
 		// Who is being removed is no contact any more, though perhaps not forgotten yet: nothing may
 		// be stored behind what deletes it.
-		if _, err := tx.Get(bucketContacts, id.String()); err != nil {
+		if _, err := tx.Get(bucketContacts, at.id.String()); err != nil {
 			return err
 		}
-		return tx.Put(bucketRecords, id.String(), appendRecord(nil, s.link, s.raw))
+		return tx.Put(bucketRecords, at.id.String(), appendRecord(nil, s.link, s.raw))
 	})
 }
 

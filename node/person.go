@@ -35,10 +35,10 @@ func (n *Node) ID() control.ID {
 // message's id once it is stored. It does not wait for the network.
 func (n *Node) Send(name, text string) (message.ID, error) { return n.messenger.send(name, text) }
 
-// SendVerified does the same, but refuses with contact.ErrUnverified what would go to a contact whose
-// safety number was not compared, or has changed since.
-func (n *Node) SendVerified(name, text string) (message.ID, error) {
-	return n.messenger.sendVerified(name, text)
+// SendAs does the same as it is told. It refuses with contact.ErrUnverified what would go to a contact
+// whose safety number was not compared, or has changed since, if only a verified one is to have it.
+func (n *Node) SendAs(name, text string, how control.How) (message.ID, error) {
+	return n.messenger.sendAs(name, text, how)
 }
 
 // Add makes a person a contact under a local name: it sends a request, with a
@@ -131,7 +131,9 @@ func (n *Node) Peers() control.Peers {
 
 // Status returns what can be told of a profile whose node does not run.
 func (p *Profile) Status() control.Status {
-	s := control.Status{Hashid: p.Hashid().String(), Node: p.Node().String(), Listed: p.Listed(), Listen: p.Listen()}
+	s := control.Status{
+		Hashid: p.Hashid().String(), Node: p.Node().String(), Listed: p.Listed(), Listen: p.Listen(), Latency: p.latency.get().String(),
+	}
 	if p.network != nil {
 		s.Network, s.NetworkID = p.network.Name, p.network.ID().String()
 		s.Public, s.Hops, s.Missing = p.network.Public, p.network.Hops, p.network.Hops+1

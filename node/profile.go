@@ -25,7 +25,8 @@ const (
 	keyNetwork    = "network"
 	keyNick       = "nick"
 	keyListing    = "listing"
-	keyTold       = "told"      // once somebody was told who can see this person
+	keyTold       = "told" // once somebody was told who can see this person
+	keyLatency    = "latency"
 	keySequence   = "sequence " // followed by what is numbered
 
 	sequencePerson   = "person"   // what is published under the hashid
@@ -49,6 +50,7 @@ type Profile struct {
 	identity *identity
 	prekeys  prekeys
 	listing  listings
+	latency  latencies
 	nodeKey  ed25519.PrivateKey
 	network  *network.Network // nil until SetNetwork
 }
@@ -144,6 +146,11 @@ func (p *Profile) read(tx *vault.Tx) error {
 	if p.listing.state, err = loadListing(tx); err != nil {
 		return err
 	}
+	latency, err := loadLatency(tx)
+	if err != nil {
+		return err
+	}
+	p.latency.set(latency)
 	seed, err := tx.Get(bucketProfile, keyNode)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"time"
@@ -15,11 +16,16 @@ import (
 // rhythm that they share. What lies under a link key is numbered by a count of its own, and
 // neither that nor its expiry says when it was signed: see blurred.
 func (n *Node) keyRecordPublications() []discovery.Publication {
-	return []discovery.Publication{
+	all := []discovery.Publication{
 		{What: "key record", Every: keyRecordEvery, Copies: n.listedCopies, Outdated: n.olderKeyRecord, Overruled: n.takenBack},
 		{What: "unlisted key record", Every: keyRecordEvery, Copies: n.unlistedCopies, Outdated: n.olderUnlisted, Overruled: n.linkTakenBack},
 		{What: "withdrawal", Every: keyRecordEvery, Copies: n.givenUpCopies},
 	}
+	for i := range all {
+		all[i].Ready = func(ctx context.Context) error { return exitsReady(ctx, n.records, n.directory) }
+		all[i].Wait = n.apart.wait
+	}
+	return all
 }
 
 // listedCopies is what everybody may read: the key record while the person is listed, its
@@ -153,6 +159,6 @@ func (n *Node) NewLink() error {
 
 // relist publishes as the listing now says, and has contacts told of it.
 func (n *Node) relist() {
-	n.publisher.Renew()
+	n.personal.Renew()
 	n.messenger.tellLinks()
 }

@@ -101,7 +101,8 @@ func (n *Node) alive(c libp2pnetwork.Conn) bool {
 	return !n.local.lost(c.LocalMultiaddr(), c.RemoteMultiaddr(), c.Stat().Opened)
 }
 
-// renewIfMoved publishes anew if the addresses that others are told of have changed.
+// renewIfMoved publishes the node's record anew if the addresses that others are told of
+// have changed. That of its person names none.
 func (n *Node) renewIfMoved() {
 	if n.local.tell(texts(n.published())) {
 		n.publisher.Renew()
@@ -131,6 +132,8 @@ func (n *Node) startOver(wg *sync.WaitGroup, dead []libp2pnetwork.Conn) {
 	n.directory.Redial()
 	n.finder.Retry()
 	n.publisher.Renew()
+	n.apart.startOver(time.Now())
+	n.personal.Renew()
 	n.messenger.retry()
 	n.clocks.retry()
 }

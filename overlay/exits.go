@@ -32,13 +32,13 @@ type session struct {
 func (s *session) ask(ctx context.Context, service string, body []byte, without []hashid.NodeID, judge func(exit hashid.NodeID, answer []byte) bool) error {
 	var (
 		answers     = make(chan answer, exitsAsked)
-		next        = time.NewTimer(s.records.turn)
+		next        = time.NewTimer(s.records.turn())
 		sent, heard int // attempts, and answers to them
 	)
 	defer next.Stop()
 	for ctx.Err() == nil {
 		if sent < exitsAsked {
-			wait := s.records.turn
+			wait := s.records.turn()
 			path, err := s.path(without)
 			switch {
 			case err == nil:
@@ -82,7 +82,7 @@ func (s *session) path(without []hashid.NodeID) (*Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	path.Latency = s.records.latency
+	path.Latency = s.records.latency()
 	return path, nil
 }
 

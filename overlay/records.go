@@ -25,13 +25,8 @@ const (
 	putsTried  = 3 // until one is confirmed
 )
 
-var (
-	// ErrNoRecord says that two exits found no record.
-	ErrNoRecord = errors.New("no record is to be found now")
-
-	// ErrNotStored says that no exit stored a record so that another found it.
-	ErrNotStored = errors.New("the record could not be stored now")
-)
+// ErrNotStored says that no exit stored a record so that another found it.
+var ErrNotStored = errors.New("the record could not be stored now")
 
 // Records is one identity's access to the hash table through exits: other nodes,
 // reached over the overlay, that look up and publish on its behalf. It has the
@@ -54,8 +49,7 @@ type Records struct {
 	caller    *Caller
 	exits     Exits
 	validator record.Validator
-	latency   Latency
-	turn      time.Duration // without an answer another exit is asked, too
+	latency   func() Latency // safe for concurrent use
 	liars     liars
 }
 
@@ -65,17 +59,33 @@ type Exits interface {
 	Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error)
 }
 
-// Records returns access to the hash table for one identity. Its requests and
-// their answers have the delays of a latency.
-func (o *Overlay) Records(exits Exits, validator record.Validator, latency Latency) *Records {
-	return &Records{
-		caller: o.Caller(), exits: exits, validator: validator, latency: latency,
-		turn: latency.Patience(2*onion.Relays) + lookUpIn,
+// Records returns access to the hash table for one identity. Each request and its
+// answer have the delays of what latency says then: Fast or Normal, as exits are not
+// waited for so long that Slow ones could answer.
+func (o *Overlay) Records(exits Exits, validator record.Validator, latency func() Latency) *Records {
+	return &Records{caller: o.Caller(), exits: exits, validator: validator, latency: latency}
+}
+
+// turn is how long an exit has to answer before another is asked, too.
+func (r *Records) turn() time.Duration { return r.latency().Patience(2*onion.Relays) + lookUpIn }
+
+// Ready returns why no exit can be asked at present, or nil: a
+// *discovery.ShortageError when there are fewer nodes than the relays of a path and
+// an exit behind them. Nothing is looked up or stored then.
+func (r *Records) Ready() error {
+	paths := r.caller.overlay.cfg.Paths
+	if err := paths.Ready(); err != nil {
+		return err
 	}
+	exit, err := r.exits.Draw(1, r.caller.overlay.cfg.Self)
+	if err == nil {
+		_, err = paths.Draw(exit[0])
+	}
+	return err
 }
 
 // Get looks one record up under all its keys at once, each through another exit,
-// and returns the newest that is valid: ErrNoRecord if two exits found none under
+// and returns the newest that is valid: record.ErrNone if two exits found none under
 // each key, and another error if there were no answers. It takes four times as long
 // as one answer is waited for, at most: 12 seconds if it is to be fast.
 func (r *Records) Get(ctx context.Context, keys ...string) ([]byte, error) {
@@ -84,7 +94,7 @@ func (r *Records) Get(ctx context.Context, keys ...string) ([]byte, error) {
 			return nil, errors.New("only persons' records are looked up through others")
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, getTurns*r.turn)
+	ctx, cancel := context.WithTimeout(ctx, getTurns*r.turn())
 	var (
 		found   = make(chan []byte)
 		failed  = make(chan error, len(keys))
@@ -114,7 +124,7 @@ func (r *Records) Get(ctx context.Context, keys ...string) ([]byte, error) {
 				best = value
 			}
 			if enough == nil {
-				enough = time.After(r.turn) // for one under another key that is newer
+				enough = time.After(r.turn()) // for one under another key that is newer
 			}
 		case <-enough:
 			return best, nil
@@ -128,16 +138,16 @@ func result(best []byte, failed <-chan error) ([]byte, error) {
 	if best != nil {
 		return best, nil
 	}
-	err := ErrNoRecord
+	err := record.ErrNone
 	for range cap(failed) {
-		if e := <-failed; e != nil && !errors.Is(e, ErrNoRecord) {
+		if e := <-failed; e != nil && !errors.Is(e, record.ErrNone) {
 			err = e
 		}
 	}
 	return nil, err
 }
 
-// look looks a record up under one key and hands it to found: ErrNoRecord if there
+// look looks a record up under one key and hands it to found: record.ErrNone if there
 // is none, or another one has been found.
 func (r *Records) look(ctx context.Context, s *session, key string, some *atomic.Bool, found chan<- []byte) error {
 	none, brought := 0, false
@@ -158,7 +168,7 @@ func (r *Records) look(ctx context.Context, s *session, key string, some *atomic
 		return none >= exitsAgree || none > 0 && some.Load()
 	})
 	if err == nil && !brought {
-		return ErrNoRecord
+		return record.ErrNone
 	}
 	return err
 }
@@ -198,7 +208,7 @@ func (r *Records) Put(ctx context.Context, key string, value []byte) (stored int
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, putTurns*r.turn)
+	ctx, cancel := context.WithTimeout(ctx, putTurns*r.turn())
 	defer cancel()
 	s := &session{records: r}
 	for range putsTried {

@@ -89,7 +89,7 @@ func (e *exits) questions() []question {
 }
 
 func (e *exits) records() *Records {
-	return e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, Fast)
+	return e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, func() Latency { return Fast })
 }
 
 func keysOf(copies []record.Copy) (keys []string) {
@@ -127,7 +127,7 @@ func TestRecords(t *testing.T) {
 		hidden.link = newPerson(t, 3).key
 		for _, p := range []*person{listed, hidden} {
 			r, copies := e.records(), p.now()
-			if _, err := r.Get(t.Context(), keysOf(copies)...); !errors.Is(err, ErrNoRecord) {
+			if _, err := r.Get(t.Context(), keysOf(copies)...); !errors.Is(err, record.ErrNone) {
 				t.Errorf("before it is published: %v", err)
 			}
 			e.questions()
@@ -260,7 +260,7 @@ func TestNoneIsConfirmed(t *testing.T) {
 		defer e.stop()
 		keys := keysOf(newPerson(t, 1).now())
 		began := time.Now()
-		if _, err := e.records().Get(t.Context(), keys...); !errors.Is(err, ErrNoRecord) || time.Since(began) != 0 {
+		if _, err := e.records().Get(t.Context(), keys...); !errors.Is(err, record.ErrNone) || time.Since(began) != 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		voices := make(map[string][]int)
@@ -306,7 +306,7 @@ func TestExitHasOneVoice(t *testing.T) {
 		}
 		e.bend(serviceRecordGet, slow, 1)
 		desc, _ := e.nodes[0].dir.Lookup(e.nodes[1].id)
-		r := e.nodes[0].Records(one{desc}, record.Validator{Now: time.Now}, Fast)
+		r := e.nodes[0].Records(one{desc}, record.Validator{Now: time.Now}, func() Latency { return Fast })
 		began := time.Now()
 		if _, err := r.Get(t.Context(), keysOf(newPerson(t, 1).now())[0]); !errors.Is(err, ErrNoAnswer) {
 			t.Error(err)
@@ -426,7 +426,7 @@ func TestRecordsInASmallNetwork(t *testing.T) {
 			defer e.stop()
 			r := e.records()
 			copies := newPerson(t, 1).now()
-			if _, err := r.Get(t.Context(), keysOf(copies)...); !errors.Is(err, ErrNoRecord) {
+			if _, err := r.Get(t.Context(), keysOf(copies)...); !errors.Is(err, record.ErrNone) {
 				t.Errorf("%d hops: %v", hops, err)
 			}
 			for _, c := range copies {
@@ -451,7 +451,7 @@ func TestSlowRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := startExits(t, 10, 3)
 		defer e.stop()
-		r := e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, Slow)
+		r := e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, func() Latency { return Slow })
 		began := time.Now()
 		for i := range byte(20) {
 			c := newPerson(t, i+1).now()[0]
@@ -536,6 +536,33 @@ func TestRecordsRefuse(t *testing.T) {
 	})
 }
 
+// An exit has to be there besides the relays of the path to it, whatever their number.
+func TestRecordsAreReady(t *testing.T) {
+	for hops := 1; hops <= 3; hops++ {
+		for others := range hops + 3 {
+			synctest.Test(t, func(t *testing.T) {
+				e := startExits(t, 1+others, hops)
+				defer e.stop()
+				err := e.records().Ready()
+				short := new(discovery.ShortageError)
+				if enough := others > hops; enough != (err == nil) || !enough && (!errors.As(err, &short) || short.Need != hops) {
+					t.Errorf("%d hops, %d other nodes: %v", hops, others, err)
+				}
+				if err != nil {
+					return
+				}
+				c := newPerson(t, 1).now()[0]
+				if n, err := e.records().Put(t.Context(), c.Key, c.Value); n != 1 || err != nil {
+					t.Errorf("%d hops, %d other nodes: put: %v", hops, others, err)
+				}
+				if _, err := e.records().Get(t.Context(), c.Key); err != nil {
+					t.Errorf("%d hops, %d other nodes: get: %v", hops, others, err)
+				}
+			})
+		}
+	}
+}
+
 // Those that are left alone are bounded, and each once.
 func TestLiarsAreBounded(t *testing.T) {
 	var l liars
@@ -557,7 +584,7 @@ func TestPublishThroughExits(t *testing.T) {
 		defer e.stop()
 		bob := newPerson(t, 1)
 		var _ Table = e.records()
-		publisher := discovery.NewPublisher(sized{e.records()}, time.Now, slog.New(slog.DiscardHandler), discovery.Publication{
+		publisher := discovery.NewPublisher(e.records(), time.Now, slog.New(slog.DiscardHandler), discovery.Publication{
 			What: "key record", Every: 2 * time.Hour,
 			Copies:   func(now time.Time) ([]record.Copy, error) { return bob.now(), nil },
 			Outdated: func([]byte) bool { return false },
@@ -571,29 +598,10 @@ func TestPublishThroughExits(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		finder, err := discovery.NewFinder(e.nodes[3].dir, lookUps{lateTable{e.net}, e.records()})
-		if err != nil {
-			t.Fatal(err)
-		}
 		id := hashid.Of(bob.key.Public().(ed25519.PublicKey))
-		found, _, err := finder.Person(t.Context(), record.Locator{Hashid: id})
+		found, _, err := discovery.Person(t.Context(), e.records(), [32]byte{}, time.Now(), record.Locator{Hashid: id})
 		if err != nil || found.Hashid() != id {
 			t.Errorf("%v, %v", found, err)
 		}
 	})
-}
-
-// sized is a table of which it is known how many nodes there are to ask.
-type sized struct{ *Records }
-
-func (sized) Size() int { return 10 }
-
-// lookUps is a table whose records come through exits.
-type lookUps struct {
-	lateTable
-	records *Records
-}
-
-func (l lookUps) Get(ctx context.Context, keys ...string) ([]byte, error) {
-	return l.records.Get(ctx, keys...)
 }

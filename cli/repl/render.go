@@ -148,6 +148,8 @@ func Result(result any) string {
 		fmt.Fprintln(&b, r.Invite)
 	case control.Listing:
 		b.WriteString(listing(r))
+	case control.Latency:
+		b.WriteString(latency(r.Latency))
 	case control.Contacts:
 		for _, c := range r.Contacts {
 			fmt.Fprintln(&b, contactLine(c))
@@ -214,6 +216,17 @@ func listed(yes bool) string {
 	return "no: only contacts and who has a link of /invite find you"
 }
 
+// latency says how what this person sends travels.
+func latency(l string) string {
+	switch l {
+	case "normal":
+		return "What you send is normal: each relay holds it for a tenth of a second on average, so that when it comes and goes tells less.\n"
+	case "slow":
+		return "What you send is slow: each relay holds it for two seconds on average, so that when it comes and goes tells little. A text takes some ten seconds, and so does its receipt.\n"
+	}
+	return "What you send is fast: relays hold nothing, and who watches enough of them can match times.\n"
+}
+
 // identity shows one of a profile's identities.
 func identity(i control.Identity) string {
 	mark, made := ' ', ""
@@ -278,7 +291,7 @@ func Status(s control.Status) string {
 	if s.Crowded > 0 {
 		fmt.Fprintf(&b, "records      crowded at %d places: somebody may be trying to hide them\n", s.Crowded)
 	}
-	fmt.Fprintf(&b, "connections  %d\nmessages     %d without a receipt\n", s.Connections, s.Queued)
+	fmt.Fprintf(&b, "connections  %d\nlatency      %s\nmessages     %d without a receipt\n", s.Connections, s.Latency, s.Queued)
 	fmt.Fprintf(&b, "relayed      %d packets, %d dropped\n", s.Forwarded, s.Dropped)
 	fmt.Fprintf(&b, "kept         %d records of others, %d bytes; %d nodes banned\n", s.Records, s.RecordBytes, s.Banned)
 	return b.String()

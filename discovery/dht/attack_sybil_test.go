@@ -82,6 +82,19 @@ func surround(t *testing.T, honest, sybils int) {
 			t.Error("somebody was banned for knowing nothing")
 		}
 	}
+	// Whoever has another node put records does not raise the alarm there.
+	other := nodes[1]
+	for range sizesKept {
+		if _, err := other.Walk(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := other.PutForOthers(t.Context(), keys[0], want); n == 0 || err != nil {
+		t.Errorf("put for others: %d, %v", n, err)
+	}
+	if n := len(other.crowds.places); n != 0 {
+		t.Errorf("%d places of others' records are watched", n)
+	}
 	// With the crowd gone, the next put finds nothing wrong.
 	for _, h := range g.hosts {
 		if err := h.Network().Close(); err != nil {

@@ -90,6 +90,17 @@ func found(best []byte) ([]byte, error) {
 // published a person's record. Its own descriptor it always has: that says whose
 // it is anyway.
 func (d *DHT) Put(ctx context.Context, key string, value []byte) (int, error) {
+	return d.put(ctx, key, value, d.crowds.note)
+}
+
+// PutForOthers is Put for a record that is not this node's. Where it is kept is not
+// watched for crowds: anybody could name the places, and so raise the alarm here, or
+// keep it from being raised by naming many.
+func (d *DHT) PutForOthers(ctx context.Context, key string, value []byte) (int, error) {
+	return d.put(ctx, key, value, func(string, []float64) {})
+}
+
+func (d *DHT) put(ctx context.Context, key string, value []byte, note func(key string, far []float64)) (int, error) {
 	if err := d.cfg.Validator.Validate(key, value); err != nil {
 		return 0, err
 	}
@@ -99,7 +110,7 @@ func (d *DHT) Put(ctx context.Context, key string, value []byte) (int, error) {
 	lookup, cancel := context.WithTimeout(ctx, lookupTimeout-requestTimeout)
 	defer cancel()
 	nearest, _ := d.nearest(lookup, key)
-	d.crowds.note(key, distances(key, nearest))
+	note(key, distances(key, nearest))
 
 	rec := libp2precord.MakePutRecord(key, value)
 	if ofOwn(d.cfg.Host.ID(), key) || d.inPlace(key, nearest, known) {

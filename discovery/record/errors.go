@@ -5,6 +5,9 @@ import (
 	"fmt"
 )
 
+// ErrNone says that those who were asked for a record have none.
+var ErrNone = errors.New("no record is to be found now")
+
 // What can be wrong with a record although whoever served it is honest.
 var (
 	ErrExpired = errors.New("this record has expired")

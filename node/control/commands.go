@@ -34,11 +34,11 @@ func commands() []command {
 		{"verify", "NAME [yes|no|NUMBER]", "compare safety numbers, and remember the answer", (*Dialogue).verify},
 		{"contacts", "", "whom you know", (*Dialogue).contacts},
 		{"requests", "", "who waits for your answer", (*Dialogue).requests},
-		{"msg", "[-id IDENTITY] [-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
+		{"msg", "[-id IDENTITY] [-fast|-normal|-slow] [-verified] [-json] NAME TEXT", "send a text; @NAME TEXT does the same", (*Dialogue).msg},
 		{"cancel", "ID", "take back a text that waits, if it has not gone out", (*Dialogue).cancel},
 		{"query", "NAME", "open a conversation: what you type goes there", (*Dialogue).query},
 		{"close", "", "close the conversation", (*Dialogue).close},
-		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on [-now] | off]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and whether your node can be", (*Dialogue).set},
+		{"set", "[history on|off | ttl TIME|off] [NAME] | listed [on|off] | visible [on [-now] | off] | latency [fast|normal|slow]", "what is kept of a conversation, and for how long: /set ttl 1h; whether your hashid is enough to find you, and whether your node can be; how long relays hold what you send", (*Dialogue).set},
 		{"history", "[NAME] [COUNT]", "the last texts of a conversation whose history is on", (*Dialogue).history},
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
@@ -124,20 +124,23 @@ type Stored struct {
 }
 
 func (s *Dialogue) msg(rest string) (any, error) {
-	send, quoted := s.node.Send, false
+	var how How
+	quoted := false
 	for strings.HasPrefix(strings.TrimLeft(rest, " \t"), "-") { // no name begins so
 		var flag string
-		switch flag, rest = word(rest); flag {
-		case "-verified": // or the text is not taken
-			send = s.node.SendVerified
-		case "-json": // the text is written as a JSON string
+		switch flag, rest = word(rest); {
+		case flag == "-verified": // or the text is not taken
+			how.Verified = true
+		case flag == "-json": // the text is written as a JSON string
 			quoted = true
-		case "-id": // or the text is not taken
+		case flag == "-id": // or the text is not taken
 			var as string
 			as, rest = word(rest)
 			if err := s.speaksFor(as); err != nil {
 				return nil, err
 			}
+		case how.Latency == "" && (flag == "-fast" || flag == "-normal" || flag == "-slow"):
+			how.Latency = flag[1:]
 		default:
 			return nil, usage("msg")
 		}
@@ -152,7 +155,7 @@ func (s *Dialogue) msg(rest string) (any, error) {
 			return nil, err
 		}
 	}
-	return stored(send(name, text))
+	return stored(s.node.SendAs(name, text, how))
 }
 
 func (s *Dialogue) send(name, text string) (any, error) { return stored(s.node.Send(name, text)) }

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,9 +29,10 @@ type fakeNode struct {
 	did  []string // guarded by mu
 	nick string   // guarded by mu
 
-	unlisted bool // guarded by mu
-	rekeyed  bool // guarded by mu: bob has come with another key
-	hidden   bool // for who asks from one goroutine
+	unlisted bool   // guarded by mu
+	rekeyed  bool   // guarded by mu: bob has come with another key
+	hidden   bool   // for who asks from one goroutine
+	latency  string // guarded by mu
 }
 
 func newFake(events ...control.Event) *fakeNode {
@@ -101,6 +103,22 @@ func (f *fakeNode) InviteMe(withNetwork bool) (string, error) {
 	return "chatnt:me", nil
 }
 
+func (f *fakeNode) Latency() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return cmp.Or(f.latency, "fast")
+}
+
+func (f *fakeNode) SetLatency(latency string) error {
+	if latency != "fast" && latency != "normal" && latency != "slow" {
+		return errors.New("that is no latency")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latency = latency
+	return nil
+}
+
 func (f *fakeNode) NewLink() error { f.note("new link"); return nil }
 
 func (f *fakeNode) SetListed(listed bool) error {
@@ -156,12 +174,17 @@ func (f *fakeNode) Compare(name, number string, same bool) (control.Safety, erro
 	return s, nil
 }
 
-func (f *fakeNode) SendVerified(name, text string) (message.ID, error) {
-	f.note("verified %s", name)
-	switch name {
-	case "changed":
+func (f *fakeNode) SendAs(name, text string, how control.How) (message.ID, error) {
+	if how.Latency != "" {
+		f.note("%s %s", how.Latency, name)
+	}
+	if how.Verified {
+		f.note("verified %s", name)
+	}
+	switch {
+	case how.Verified && name == "changed":
 		return message.ID{}, fmt.Errorf("changed: %w", contact.ErrKeyChanged)
-	case "stranger":
+	case how.Verified && name == "stranger":
 		return message.ID{}, contact.ErrUnverified
 	}
 	return f.Send(name, text)

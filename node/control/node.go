@@ -20,6 +20,8 @@ type Node interface {
 	Invite() (string, error)
 	InviteMe(withNetwork bool) (string, error)
 	NewLink() error
+	Latency() string
+	SetLatency(latency string) error
 
 	Add(who record.Locator, name, text string) error
 	Accept(name, localName string) error
@@ -34,7 +36,7 @@ type Node interface {
 	Requests() []Request
 	Contact(name string) (Contact, error)
 	Send(name, text string) (message.ID, error)
-	SendVerified(name, text string) (message.ID, error)
+	SendAs(name, text string, how How) (message.ID, error)
 	Text(id string) (Text, error)
 	Cancel(id string) (Text, error)
 	Settings(name string) (Settings, error)
@@ -78,6 +80,12 @@ type Safety struct {
 	QR       string `json:"qr"` // what the QR code says
 	Verified bool   `json:"verified"`
 	Changed  bool   `json:"changed"` // the number is that of another identity key than the one in use
+}
+
+// How is how a text is to be sent.
+type How struct {
+	Verified bool   // to a contact whose safety number was compared, or not at all
+	Latency  string // fast, normal or slow; "": as is set
 }
 
 // Text is how far a text of this person's has come.
@@ -137,11 +145,12 @@ type Status struct {
 	Known       int      `json:"known"`       // relays
 	Usable      int      `json:"usable"`
 	Missing     int      `json:"missing"`          // relays, for a path to any node
+	Latency     string   `json:"latency"`          // as in /set latency
 	Queued      int      `json:"queued"`           // messages without a receipt
 	Uptime      int      `json:"uptime"`           // seconds
 	Unseen      int      `json:"unseen,omitempty"` // seconds until it listens, as in Ready
 	ClockOff    int      `json:"clock_off"`        // seconds that this clock is ahead of others', behind if negative; 0 while it does no harm
-	Crowded     int      `json:"crowded"`          // of the places where this node's own records are kept, those round which too many nodes stand: somebody may be trying to hide them
+	Crowded     int      `json:"crowded"`          // of the places where this node's own record is kept, those round which too many nodes stand: somebody may be trying to hide it
 	Forwarded   uint64   `json:"forwarded"`
 	Dropped     uint64   `json:"dropped"` // packets, whatever the cause
 	Paths       *Paths   `json:"paths,omitempty"`

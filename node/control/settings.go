@@ -21,6 +21,8 @@ func (s *Dialogue) set(rest string) (any, error) {
 		return s.listed(rest)
 	case "visible":
 		return s.visible(rest)
+	case "latency":
+		return s.latency(rest)
 	}
 	if what != "history" && what != "ttl" {
 		if rest != "" {
@@ -52,6 +54,25 @@ func (s *Dialogue) set(rest string) (any, error) {
 		return nil, err
 	}
 	return s.node.SetTTL(name, ttl)
+}
+
+// Latency is the result of /set latency.
+type Latency struct {
+	Latency string `json:"latency"` // fast, normal or slow
+}
+
+// latency shows or sets how long relays hold what this person sends.
+func (s *Dialogue) latency(rest string) (any, error) {
+	value, rest := word(rest)
+	if rest != "" {
+		return nil, usage("set")
+	}
+	if value != "" {
+		if err := s.node.SetLatency(value); err != nil {
+			return nil, err
+		}
+	}
+	return Latency{s.node.Latency()}, nil
 }
 
 // parseTTL reads a time like 30s, 5m, 1h, 7d or 2w, or "off".

@@ -1,0 +1,158 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chatnt/discovery"
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+	"chatnt/node/contact"
+	"chatnt/overlay"
+)
+
+// Contacts are looked up in the order of what is waiting for them, then of when something was last
+// said; who was refused, blocked or given up is not.
+func TestFollowed(t *testing.T) {
+	m := friends(t)
+	for i, state := range []contact.State{contact.Accepted, contact.Accepted, contact.Rejected, contact.Blocked, contact.Requested} {
+		who := contact.Contact{Hashid: someone(uint16(3 + i)).hashid(), Name: "c" + string(rune('0'+i)), State: state}
+		m.mu.Lock()
+		if err := m.putContact(who); err != nil {
+			t.Fatal(err)
+		}
+		m.mu.Unlock()
+	}
+	if err := m.add(someone(20).hashid(), "asked", ""); err != nil {
+		t.Fatal(err)
+	}
+	begin(t, m, bob(), testText(1, "hi")) // something came from him
+	if _, err := m.send("c1", "waits"); err != nil {
+		t.Fatal(err)
+	}
+	var got []hashid.ID
+	for _, at := range m.followed() {
+		got = append(got, at.id)
+	}
+	want := []hashid.ID{someone(20).hashid(), someone(4).hashid(), bob().hashid(), someone(3).hashid()}
+	slices.SortFunc(want[:2], func(x, y hashid.ID) int { return slices.Index(got, x) - slices.Index(got, y) })
+	if !slices.Equal(got, want) {
+		t.Errorf("followed are %v, want %v", got, want)
+	}
+	who, _ := m.book.Contact(bob().hashid())
+	who.Link = record.LinkKey(seeded(9)[32:])
+	m.mu.Lock()
+	if err := m.putContact(who); err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Unlock()
+	if !slices.ContainsFunc(m.followed(), by(linkedTo(bob(), seeded(9))).equal) {
+		t.Error("bob is not looked up by his link key")
+	}
+}
+
+// Another key record has what waits go out at once.
+func TestBroughtRecord(t *testing.T) {
+	m := friends(t)
+	if _, err := m.send("bob", "hi"); err != nil {
+		t.Fatal(err)
+	}
+	c := m.conversation(bob().hashid())
+	item := c.outbox[0]
+	item.attempts, item.due = 5, time.Now().Add(repeatLast)
+	m.brought(someone(3).hashid(), true) // of whom nothing is known
+	m.brought(bob().hashid(), true)      // nobody is sending yet
+	if item.attempts != 5 || len(c.kick) != 0 {
+		t.Error("what waits is sent by nobody")
+	}
+	c.running = true
+	m.brought(bob().hashid(), false)
+	if item.attempts != 5 || len(c.kick) != 0 {
+		t.Error("what waits goes out for no news")
+	}
+	m.brought(bob().hashid(), true)
+	if due, _, _, _ := m.takeDue(c); len(due) != 1 || item.attempts != 0 || len(c.kick) != 1 {
+		t.Errorf("%d are due, after %d attempts", len(due), item.attempts)
+	}
+}
+
+// Who is not found at the node that the record names may be at another.
+func TestRecordIsDoubtedWhereItLeadsNowhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, raw := friendsWithRecord(t)
+		asked := 0
+		m.people.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
+			asked++
+			return finds(m.network, raw)(ctx, who)
+		}
+		finder, err := discovery.NewFinder(m.relays, emptyTable{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.overlay = overlay.New(overlay.Config{Link: noLink{}, Paths: readyPaths{}, Finder: finder})
+		if _, err := m.people.locate(t.Context(), listed(bob()), false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.send("bob", "hi"); err != nil {
+			t.Fatal(err)
+		}
+		asked = 0
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); m.run(ctx) }()
+		time.Sleep(recordDoubt + 5*time.Second)
+		expectTold(t, m, "queued ", "queued the end node is not to be found: no descriptor of this node is to be found now")
+		cancel()
+		<-ended
+		if asked < 2 || asked > 3 { // as a contact, and as doubtful
+			t.Errorf("%d look-ups in a minute", asked)
+		}
+	})
+}
+
+type emptyTable struct{ discovery.Table }
+
+func (emptyTable) Get(context.Context, ...string) ([]byte, error) { return nil, errors.New("nothing") }
+
+type readyPaths struct{ overlay.Paths }
+
+func (readyPaths) Ready() error { return nil }
+
+// What a node does for its person it does apart: after a while of its own, and only when there is a way.
+func TestPersonalRecordsAreApart(t *testing.T) {
+	for _, p := range new(Node).keyRecordPublications() {
+		if p.Wait == nil || p.Ready == nil {
+			t.Errorf("the %s is put at once", p.What)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var a apart
+		most := func() (most time.Duration) {
+			draws := make(map[time.Duration]bool)
+			for range 1000 {
+				d := a.wait()
+				draws[d] = true
+				most = max(most, d)
+			}
+			if len(draws) < 900 {
+				t.Errorf("%d different times", len(draws))
+			}
+			return most
+		}
+		if m := most(); m < apartSoon*9/10 || m > apartSoon {
+			t.Errorf("up to %v at first", m)
+		}
+		a.startOver(time.Now())
+		if m := most(); m < apartLong*9/10 || m > apartLong {
+			t.Errorf("up to %v when it starts over", m)
+		}
+		time.Sleep(overFor)
+		if m := most(); m > apartSoon {
+			t.Errorf("up to %v after that", m)
+		}
+	})
+}
