@@ -39,11 +39,13 @@ func (a *apart) wait() time.Duration {
 func exitsReady(ctx context.Context, records *overlay.Records, relays *discovery.Directory) error {
 	for {
 		changed := relays.Changed()
-		if records.Ready() == nil {
+		err := records.Ready()
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-changed:
+		case <-time.After(askAgain(err, planEvery)):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

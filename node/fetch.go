@@ -183,7 +183,9 @@ func (p *people) run(ctx context.Context, contacts func() []sought, changed func
 	for {
 		more := changed()
 		wait := planEvery
-		if p.ready() == nil {
+		if err := p.ready(); err != nil {
+			wait = askAgain(err, wait)
+		} else {
 			if now := time.Now(); now.Sub(kept) >= planEvery {
 				p.keep(contacts(), kept.IsZero())
 				kept = now

@@ -176,7 +176,7 @@ func (n *Node) assemble() error {
 		return err
 	}
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Link: n.link, Paths: n.paths, Finder: n.finder, Now: n.now, Log: n.log,
+		Self: self, Link: n.link, Paths: n.paths, Loops: n.directory, Finder: n.finder, Now: n.now, Log: n.log,
 		Services: map[string]overlay.Service{
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},

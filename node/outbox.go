@@ -15,6 +15,7 @@ import (
 	"chatnt/node/message"
 	"chatnt/node/vault"
 	"chatnt/overlay"
+	"chatnt/overlay/path"
 )
 
 const (
@@ -348,7 +349,7 @@ func notFound(to contact.Contact, err error) string {
 	switch {
 	case errors.Is(err, errLooking):
 		return ""
-	case errors.Is(err, record.ErrWithdrawn), errors.As(err, &short):
+	case errors.Is(err, record.ErrWithdrawn), errors.As(err, &short), errors.Is(err, path.ErrWaits), errors.Is(err, path.ErrNoGuard):
 		return err.Error()
 	case to.State == contact.Requested && to.Link.IsZero():
 		return "the recipient's key record is not to be found yet: who is not listed is found with an invite only"

@@ -107,6 +107,15 @@ func meet(ctx context.Context, to *discovery.Directory, table discovery.Table, d
 	return known
 }
 
+// askAgain is how long to wait, when there are no paths, before asking whether there
+// are if no relay comes or goes meanwhile: for kept ones a node waits a few seconds only.
+func askAgain(why error, otherwise time.Duration) time.Duration {
+	if errors.Is(why, path.ErrWaits) {
+		return time.Second
+	}
+	return otherwise
+}
+
 // shownPaths is what a person is told of the paths: nobody's name.
 func shownPaths(s path.Summary) *control.Paths {
 	p := &control.Paths{

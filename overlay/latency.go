@@ -78,10 +78,8 @@ func (l Latency) delay(bits uint64) time.Duration {
 	if mean == 0 {
 		return 0
 	}
-	// A number of (0, 1], by the 53 bits that a float64 has.
-	u := float64(bits>>11+1) / (1 << 53)
 	// Of slow packets one in 10^13 would be held for longer than relays do.
-	return min(time.Duration(-math.Log(u)*float64(mean)), onion.MaxDelay).Round(time.Millisecond)
+	return min(exponential(mean, bits), onion.MaxDelay).Round(time.Millisecond)
 }
 
 func randomBits() uint64 {

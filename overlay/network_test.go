@@ -32,6 +32,7 @@ type net struct {
 	t      testing.TB
 	memory link.Memory
 	hops   int
+	loops  bool                     // node 0 sends some
 	config func(i int, cfg *Config) // may be nil
 	nodes  []*testNode
 	pass   atomic.Pointer[passer] // may be nil: everything passes
@@ -46,10 +47,11 @@ type passer func(from, to hashid.NodeID, p *onion.Packet) bool
 type testNode struct {
 	*Overlay
 	*recorder
-	id   hashid.NodeID
-	key  ed25519.PrivateKey
-	dir  *discovery.Directory
-	stop func()
+	id      hashid.NodeID
+	key     ed25519.PrivateKey
+	dir     *discovery.Directory
+	guarded *Guarded
+	stop    func()
 }
 
 // recorder remembers what attempts have come to.
@@ -157,7 +159,12 @@ func start(t testing.TB, nodes, hops int, services map[string]Service) *net {
 // startWith is start for nodes that differ.
 func startWith(t testing.TB, nodes, hops int, config func(i int, cfg *Config)) *net {
 	t.Helper()
-	n := &net{t: t, hops: hops, config: config, table: make(map[string][]byte)}
+	return (&net{t: t, hops: hops, config: config}).run(nodes)
+}
+
+func (n *net) run(nodes int) *net {
+	n.t.Helper()
+	n.table = make(map[string][]byte)
 	for i := range nodes {
 		n.nodes = append(n.nodes, n.newNode(i))
 	}
@@ -196,8 +203,12 @@ func (n *net) newNode(i int) *testNode {
 		n.t.Fatal(err)
 	}
 	l := n.memory.New(node.id, func(from hashid.NodeID, p *onion.Packet) { node.Receive(from, p) }, nil)
-	node.recorder = &recorder{Paths: NewGuarded(node.dir, path.New(path.Rules{Self: node.id, Hops: n.hops}), time.Now, nil), begun: time.Now()}
+	node.guarded = NewGuarded(node.dir, path.New(path.Rules{Self: node.id, Hops: n.hops}), time.Now, nil)
+	node.recorder = &recorder{Paths: node.guarded, begun: time.Now()}
 	cfg := Config{Self: node.id, Link: tapped{l, n, node.id}, Paths: node.recorder, Finder: finder, Now: time.Now, Log: log}
+	if n.loops && i == 0 {
+		cfg.Loops = node.dir
+	}
 	if n.config != nil {
 		n.config(i, &cfg)
 	}

@@ -57,7 +57,6 @@ import (
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/onion"
-	"chatnt/overlay/path"
 	"chatnt/overlay/relay"
 )
 
@@ -87,6 +86,7 @@ type Config struct {
 	Finder   *discovery.Finder
 	Services map[string]Service     // by name; read-only
 	Slow     map[string]SlowService // by name, other names; read-only
+	Loops    Exits                  // the relays that loops go to; nil: none are sent
 	Now      func() time.Time       // the wall clock
 	Log      *slog.Logger
 }
@@ -97,6 +97,7 @@ type Overlay struct {
 	cfg     Config
 	relay   *relay.Relay
 	awaited *awaiting
+	loops   *loops
 	pool    *pool
 	draw    func() uint64 // random bits, for the delays
 }
@@ -105,6 +106,7 @@ type Overlay struct {
 func New(cfg Config) *Overlay {
 	o := &Overlay{cfg: cfg, pool: newPool(), draw: randomBits}
 	o.awaited = newAwaiting(o.report)
+	o.loops = newLoops(o)
 	o.relay = relay.New(relay.Config{
 		Self:    cfg.Self,
 		Now:     cfg.Now,
@@ -124,6 +126,9 @@ func (o *Overlay) Run(ctx context.Context) error {
 	defer wg.Wait()
 	wg.Go(func() { o.awaited.run(ctx) })
 	wg.Go(func() { o.pool.run(ctx) })
+	if o.cfg.Loops != nil {
+		wg.Go(func() { o.loops.run(ctx) })
+	}
 	return o.relay.Run(ctx)
 }
 
@@ -135,9 +140,6 @@ func (o *Overlay) Receive(from hashid.NodeID, p *onion.Packet) { o.relay.Handle(
 func (o *Overlay) Keys(now time.Time) (first uint32, keys [record.Epochs]onion.PublicKey, err error) {
 	return o.relay.Keys(now)
 }
-
-// report says what an attempt has come to.
-func (o *Overlay) report(way *path.Way, outcome Outcome) { o.cfg.Paths.Report(way, outcome) }
 
 // Stats returns what the relay has done so far, in counts.
 func (o *Overlay) Stats() relay.Stats { return o.relay.Stats() }

@@ -7,6 +7,9 @@ import (
 	"chatnt/overlay/onion"
 )
 
+// serviceLoop is the one service that every node offers: it answers with nothing.
+const serviceLoop = "loop"
+
 // Service answers a request at its end node. It is called on the goroutine that
 // reads from a neighbour, so it must be quick; body is its own only until it
 // returns. It may be called several times for one request. A nil answer is none at
@@ -23,6 +26,10 @@ func (o *Overlay) deliver(from hashid.NodeID, payload []byte) {
 	surb, service, body, err := parseRequest(payload)
 	if err != nil {
 		o.cfg.Log.Debug("a packet ended here that is no request")
+		return
+	}
+	if service == serviceLoop {
+		o.answer(surb, []byte{})
 		return
 	}
 	if serve := o.cfg.Services[service]; serve != nil {
