@@ -59,8 +59,15 @@ type recorder struct {
 	Paths
 	begun time.Time
 
-	mu   sync.Mutex
-	said []report // guarded by mu
+	mu      sync.Mutex
+	said    []report // guarded by mu
+	doubted int      // guarded by mu; how often there was doubt
+}
+
+func (r *recorder) doubts() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.doubted
 }
 
 type report struct {
@@ -75,7 +82,11 @@ func (r *recorder) Report(way *path.Way, outcome Outcome) bool {
 	defer r.mu.Unlock()
 	out, back := way.IDs()
 	r.said = append(r.said, report{out, back, way.End, outcome, time.Since(r.begun)})
-	return r.Paths.Report(way, outcome)
+	doubt := r.Paths.Report(way, outcome)
+	if doubt {
+		r.doubted++
+	}
+	return doubt
 }
 
 // reports returns what was reported since the last call.
