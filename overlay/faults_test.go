@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -96,13 +97,17 @@ func (n *net) talk(every, during time.Duration) (unanswered int) {
 	return unanswered
 }
 
-// inMost runs something that ends by chance sooner or later, five times for each of
-// the faults, and tells how long it took in the slowest of most.
+// inMost runs something that ends by chance sooner or later, a few times for each of
+// the faults, and wants it to be soon in most of them.
 func inMost(t *testing.T, run func(t *testing.T, treat func(hashid.NodeID, *onion.Packet) (time.Duration, bool)) time.Duration) {
 	t.Helper()
+	tries := 3
+	if os.Getenv("CHATNT_LONG") == "1" {
+		tries = 15
+	}
 	for name, treat := range faults() {
 		var took []time.Duration
-		for range 5 {
+		for range tries {
 			synctest.Test(t, func(t *testing.T) { took = append(took, run(t, treat)) })
 		}
 		slices.Sort(took)
@@ -110,7 +115,7 @@ func inMost(t *testing.T, run func(t *testing.T, treat func(hashid.NodeID, *onio
 		if name == "drops half" {
 			within = 90 * time.Second
 		}
-		if t.Logf("%s: %v", name, took); took[2] > within {
+		if t.Logf("%s: %v", name, took); took[tries/2] > within {
 			t.Errorf("%s: it took %v, want %v in most cases", name, took, within)
 		}
 	}
@@ -124,7 +129,7 @@ func TestFaultyRelayLeaves(t *testing.T) {
 			n, stop := withFault(t, nodes, true, treat)
 			defer stop()
 			n.nodes[0].reports()
-			if lost := n.talk(500*time.Millisecond, 3*time.Minute); lost > 0 {
+			if lost := n.talk(500*time.Millisecond, 2*time.Minute); lost > 0 {
 				t.Errorf("%d nodes: %d requests were not answered", nodes, lost)
 			}
 			for _, said := range n.nodes[0].reports() {
@@ -176,7 +181,7 @@ func TestSilentNode(t *testing.T) {
 		n := (&net{t: t, hops: 3, loops: true}).run(20)
 		defer n.stop()
 		n.nodes[0].reports()
-		time.Sleep(24 * time.Hour)
+		time.Sleep(5 * time.Hour) // descriptors live for six
 		said := n.nodes[0].reports()
 		ends := make(map[hashid.NodeID]bool)
 		for _, r := range said {
@@ -184,11 +189,11 @@ func TestSilentNode(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		want := int(24 * time.Hour / loopEvery)
-		if len(said) < want*3/4 || len(said) > want*5/4 { // five standard deviations
-			t.Errorf("%d loops in a day, want some %d", len(said), want)
+		want := int(5 * time.Hour / loopEvery)
+		if len(said) < want/2 || len(said) > want*3/2 { // five standard deviations
+			t.Errorf("%d loops in five hours, want some %d", len(said), want)
 		}
-		if len(ends) < 10 {
+		if len(ends) < 4 {
 			t.Errorf("they went to %d ends", len(ends))
 		}
 	})
@@ -204,7 +209,7 @@ func TestLoopsLeaveTheDead(t *testing.T) {
 		n.tap(func(_, to hashid.NodeID, _ *onion.Packet) bool { return to != dead })
 		n.nodes[0].reports()
 		there, resting := 0, 0
-		for range 24 * 12 {
+		for range 5 * 12 {
 			time.Sleep(5 * time.Minute)
 			resting = max(resting, n.nodes[0].guarded.Summary().Resting)
 		}
