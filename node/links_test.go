@@ -14,6 +14,7 @@ import (
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
 	"chatnt/node/message"
+	"chatnt/overlay/path"
 )
 
 // unlist has a side not listed any more, or its link given up, and its contacts told.
@@ -523,6 +524,8 @@ func TestNotFound(t *testing.T) {
 		{contact.Contact{State: contact.Accepted}, discovery.ErrNoKeyRecord, "the recipient's key record is not to be found yet"},
 		{contact.Contact{State: contact.Requested}, discovery.ErrNoKeyRecord, "the recipient's key record is not to be found yet: who is not listed is found with an invite only"},
 		{contact.Contact{State: contact.Requested, Link: link}, discovery.ErrNoKeyRecord, "the recipient's key record is not to be found yet"},
+		{contact.Contact{State: contact.Requested}, path.ErrWaits, path.ErrWaits.Error()},
+		{contact.Contact{State: contact.Accepted}, path.ErrNoGuard, path.ErrNoGuard.Error()},
 		{contact.Contact{State: contact.Requested}, record.ErrWithdrawn, "this person is not to be found this way any more: ask for a new invite"},
 	} {
 		if got := notFound(tt.to, tt.err); got != tt.want {

@@ -18,6 +18,7 @@ import (
 	"chatnt/node/message"
 	"chatnt/node/ratchet"
 	"chatnt/overlay/onion"
+	"chatnt/overlay/path"
 )
 
 func timeNow() time.Time { return time.Now() }
@@ -151,12 +152,16 @@ func TestWaitingForExits(t *testing.T) {
 		m := friends(t)
 		var (
 			few   atomic.Bool
+			wait  atomic.Bool
 			asked atomic.Int32
 		)
 		few.Store(true)
 		m.people.ready = func() error {
 			if few.Load() {
 				return &discovery.ShortageError{Need: 3, Have: 2}
+			}
+			if wait.Load() {
+				return path.ErrWaits
 			}
 			return nil
 		}
@@ -177,8 +182,14 @@ func TestWaitingForExits(t *testing.T) {
 			t.Errorf("%d look-ups", n)
 		}
 		few.Store(false)
-		time.Sleep(planEvery + time.Second)
-		expectTold(t, m, "queued the recipient's key record is not to be found yet")
+		wait.Store(true)
+		time.Sleep(planEvery)
+		if n := asked.Load(); n != 0 {
+			t.Errorf("%d look-ups while it waits", n)
+		}
+		wait.Store(false)
+		time.Sleep(3 * time.Second) // it does not wait for long
+		expectTold(t, m, "queued "+path.ErrWaits.Error(), "queued the recipient's key record is not to be found yet")
 		if asked.Load() == 0 {
 			t.Error("nobody is looked up though there are enough")
 		}

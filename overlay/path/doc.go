@@ -12,7 +12,8 @@
 // the third ones from all usable relays. So those that see where packets go learn,
 // even over thousands of ways to an end that is with them, no more than these four;
 // and who has to find out whose guard a relay talks to must have one of the four. If
-// there are fewer than twelve usable relays, no more are picked to be kept.
+// there are fewer than twelve usable relays, no more are picked to be kept, and if none of
+// those that are kept is usable then, after a few seconds any relay stands first.
 //
 // Where the network has a prefix rule, no two nodes of one way share an IPv4 /16 or
 // IPv6 /32, the end included, by any of their addresses; all host names count as one
