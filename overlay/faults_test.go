@@ -199,29 +199,26 @@ func TestSilentNode(t *testing.T) {
 	})
 }
 
-// TestLoopsLeaveTheDead: few loops go to a node that has gone, and no other relay rests
-// for it.
-func TestLoopsLeaveTheDead(t *testing.T) {
+// TestLoopsAreBounded: however much is lost, and for however long, there is an end to
+// the loops that a node sends for it.
+func TestLoopsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := (&net{t: t, hops: 3, loops: true}).run(20)
+		n := (&net{t: t, hops: 3, loops: true}).run(12)
 		defer n.stop()
-		dead := n.nodes[5].id
-		n.tap(func(_, to hashid.NodeID, _ *onion.Packet) bool { return to != dead })
+		r := rand.New(rand.NewPCG(1, 2))
+		var mu sync.Mutex
+		n.tap(func(hashid.NodeID, hashid.NodeID, *onion.Packet) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return r.IntN(20) > 0 // of eight steps
+		})
+		time.Sleep(time.Hour)
 		n.nodes[0].reports()
-		there, resting := 0, 0
-		for range 5 * 12 {
-			time.Sleep(5 * time.Minute)
-			resting = max(resting, n.nodes[0].guarded.Summary().Resting)
-		}
-		said := n.nodes[0].reports()
-		for _, r := range said {
-			if r.End == dead {
-				there++
-			}
-		}
-		t.Logf("%d of %d loops went to it", there, len(said))
-		if there > len(said)/10 || resting > 1 {
-			t.Errorf("%d of %d loops go to a node that has gone; %d relays rest", there, len(said), resting)
+		time.Sleep(4 * time.Hour)
+		loops := len(n.nodes[0].reports())
+		calm, soon := int(4*time.Hour/loopEvery), int(4*time.Hour/loopAgain)
+		if loops < soon || loops > soon+2*calm+loopsSoon {
+			t.Errorf("%d loops in four hours, want some %d", loops, soon+calm)
 		}
 	})
 }

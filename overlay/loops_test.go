@@ -1,0 +1,46 @@
+package overlay
+
+import (
+	"slices"
+	"testing"
+
+	"chatnt/discovery"
+	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
+)
+
+// counted are exits, each drawn once, in order.
+type counted struct{ left byte }
+
+func (c *counted) Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error) {
+	if c.left == 0 {
+		return nil, &discovery.ShortageError{Need: n}
+	}
+	c.left--
+	return []*record.Descriptor{{Node: [32]byte{c.left}}}, nil
+}
+
+// TestLoopEnds: who does not answer is replaced, who does so is not, and those that
+// there are must do.
+func TestLoopEnds(t *testing.T) {
+	l := newLoops(&Overlay{cfg: Config{Self: hashid.NodeID{9}, Loops: &counted{4}}})
+	l.choose()
+	first := slices.Clone(l.ends)
+	if len(first) != loopEnds {
+		t.Fatalf("%d ends", len(first))
+	}
+	for range loopMisses {
+		l.ends[0].missed++
+		l.ends[1].missed++
+		l.heard(l.ends[0].id)
+	}
+	l.choose()
+	if len(l.ends) != loopEnds || l.ends[0].id != first[0].id || l.ends[1].id != first[2].id || l.ends[2].id == first[1].id {
+		t.Errorf("the ends were %v and are %v", first, l.ends)
+	}
+	l.ends[0].missed = loopMisses
+	l.choose()
+	if len(l.ends) != loopEnds-1 {
+		t.Errorf("with nobody else there are %d ends", len(l.ends))
+	}
+}
