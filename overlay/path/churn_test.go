@@ -93,8 +93,7 @@ func TestGuardsReturn(t *testing.T) {
 	for i := range 100 {
 		now := start.Add(time.Duration(i) * time.Second)
 		w, err := patiently(c, now, up, far)
-		var shortage *discovery.ShortageError
-		if errors.As(err, &shortage) {
+		if _, short := errors.AsType[*discovery.ShortageError](err); short {
 			break
 		}
 		if err != nil {
