@@ -19,7 +19,7 @@ import (
 //
 // A loop costs who sends it two packets, 8 kB, and its relays twelve in all, 48 kB.
 const (
-	loopEvery = 3 * time.Minute        // between two, on average: 160 kB an hour
+	loopEvery = 10 * time.Minute       // between two, on average: 50 kB an hour
 	loopSoon  = 500 * time.Millisecond // the same while there is doubt,
 	doubtFor  = 15 * time.Second       // for so long after the last loss that gave rise to it,
 	loopsSoon = 120                    // for so many at once at most, 1 MB,

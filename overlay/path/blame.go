@@ -18,7 +18,7 @@ const (
 
 	// An end that is known to live between these times around a loss has not
 	// caused it by being away.
-	aliveBefore = 10 * time.Minute
+	aliveBefore = 30 * time.Minute
 	aliveAfter  = 2 * time.Minute
 )
 
