@@ -53,10 +53,10 @@ type Publication struct {
 	// always is. Nothing is signed before.
 	Ready func(ctx context.Context) error
 
-	// Wait draws how long each copy waits before it is put; nil: not at all. Copies
-	// that go out apart, from each other and from this node's other records, tell
-	// less about whose they are.
-	Wait func() time.Duration
+	// Wait draws how long each copy waits before it is put, if others of the record are there
+	// already, or are not; nil: not at all. Copies that go out apart, from each other and from
+	// this node's other records, tell less about whose they are.
+	Wait func(there bool) time.Duration
 
 	// Announce tells others of a record that was just put; may be nil. Before
 	// the first put succeeds there is nobody to tell.
@@ -141,6 +141,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 	var (
 		copies []record.Copy
 		signed bool // copies are what is to be put
+		there  bool // they were put before, and taken
 		good   span
 		expiry = time.NewTimer(0) // when to sign anew
 		clock  = time.NewTicker(clockEvery)
@@ -198,7 +199,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			overruled, err = p.look(putting, copies, it.Overruled)
 			heard = err == nil || errors.Is(err, record.ErrNone)
 		}
-		taken := !overruled && (heard || len(copies) == 0) && p.put(putting, it, copies)
+		taken := !overruled && (heard || len(copies) == 0) && p.put(putting, it, copies, there)
 		stop()
 		if overruled {
 			signed = false
@@ -213,7 +214,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			retry = min(2*retry, retryLast)
 			continue
 		}
-		retry = retryFirst
+		retry, there = retryFirst, len(copies) > 0
 		if len(copies) == 0 {
 			continue
 		}
@@ -261,13 +262,13 @@ func (s span) has(now time.Time) bool {
 
 // put stores all copies, each in its time, and reports whether each was taken by
 // someone.
-func (p *Publisher) put(ctx context.Context, it *item, copies []record.Copy) bool {
+func (p *Publisher) put(ctx context.Context, it *item, copies []record.Copy, there bool) bool {
 	var wg sync.WaitGroup
 	stored := make([]int, len(copies))
 	for i, c := range copies {
 		var wait time.Duration
 		if it.Wait != nil {
-			wait = it.Wait()
+			wait = it.Wait(there)
 		}
 		wg.Go(func() {
 			if pause(ctx, wait) {

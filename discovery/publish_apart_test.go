@@ -31,7 +31,13 @@ func TestPublishesApart(t *testing.T) {
 					return ctx.Err()
 				}
 			},
-			Wait: func() time.Duration { drawn++; return time.Duration(drawn) * time.Second },
+			Wait: func(there bool) time.Duration {
+				if there != (drawn >= 2) {
+					t.Errorf("there: %v, after %d", there, drawn)
+				}
+				drawn++
+				return time.Duration(drawn) * time.Second
+			},
 		})
 		running(t, p.Run)
 		pass(10 * time.Minute)
@@ -76,7 +82,7 @@ func TestPublishingApartEnds(t *testing.T) {
 			p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler), Publication{
 				What: "record", Every: time.Hour, Keys: []string{"a"}, Ready: ready,
 				Sign: func(time.Time) ([]byte, error) { return []byte("v"), nil },
-				Wait: func() time.Duration { return time.Hour },
+				Wait: func(bool) time.Duration { return time.Hour },
 			})
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)

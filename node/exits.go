@@ -22,14 +22,14 @@ const (
 	overFor = time.Minute // after starting over
 )
 
-// apart draws how long copies of this person's records wait. The zero value is for a
+// apart draws how long copies of this person's records wait, which are there already or not. The zero value is for a
 // node that starts.
 type apart struct{ over atomic.Pointer[time.Time] }
 
 func (a *apart) startOver(now time.Time) { a.over.Store(&now) }
 
-func (a *apart) wait() time.Duration {
-	if at := a.over.Load(); at != nil && time.Since(*at) < overFor {
+func (a *apart) wait(there bool) time.Duration {
+	if at := a.over.Load(); there && at != nil && time.Since(*at) < overFor {
 		return upTo(apartLong)
 	}
 	return upTo(apartSoon)

@@ -131,10 +131,10 @@ func TestPersonalRecordsAreApart(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var a apart
-		most := func() (most time.Duration) {
+		most := func(there bool) (most time.Duration) {
 			draws := make(map[time.Duration]bool)
 			for range 1000 {
-				d := a.wait()
+				d := a.wait(there)
 				draws[d] = true
 				most = max(most, d)
 			}
@@ -143,15 +143,18 @@ func TestPersonalRecordsAreApart(t *testing.T) {
 			}
 			return most
 		}
-		if m := most(); m < apartSoon*9/10 || m > apartSoon {
+		if m := most(true); m < apartSoon*9/10 || m > apartSoon {
 			t.Errorf("up to %v at first", m)
 		}
 		a.startOver(time.Now())
-		if m := most(); m < apartLong*9/10 || m > apartLong {
+		if m := most(true); m < apartLong*9/10 || m > apartLong {
 			t.Errorf("up to %v when it starts over", m)
 		}
+		if m := most(false); m > apartSoon {
+			t.Errorf("up to %v when there is no copy", m)
+		}
 		time.Sleep(overFor)
-		if m := most(); m > apartSoon {
+		if m := most(true); m > apartSoon {
 			t.Errorf("up to %v after that", m)
 		}
 	})
