@@ -18,7 +18,7 @@ import (
 // side still holds comes out once and in order, bob is told of new keys, and nothing that was sealed
 // for the old machine opens on the new one.
 func TestMoveToAnotherMachine(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	invite := newRelays(t, 5)
 	for i, tt := range []struct {
 		name string
@@ -162,6 +162,7 @@ func keysOf(t *testing.T, dir string) (k keys) {
 // TestRestoreKilled kills the program while it restores: there is no profile then, or a whole one, and a second
 // try makes it.
 func TestRestoreKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, data := filepath.Join(dir, "backup"), filepath.Join(dir, "p")
 	run(t, 0, "network", "create", "family", "--listen", loopback, "--data", data)

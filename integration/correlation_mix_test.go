@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/overlay"
 	"chatnt/overlay/link"
 	"chatnt/overlay/onion"
 	"chatnt/overlay/relay"
@@ -20,8 +21,8 @@ type traffic struct {
 	relays        int
 	conversations int
 	every         time.Duration // on average, from one message of a sender to the next; Poisson
-	delay         time.Duration // on average, at each relay; exponential, drawn by the sender
-	messages      int           // in all conversations together
+	latency       overlay.Latency
+	messages      int // in all conversations together
 	seed          byte
 }
 
@@ -153,8 +154,7 @@ func (m *mix) send(conversation int) {
 	var hops []onion.Hop
 	for i, r := range m.random.Perm(m.relays)[:onion.Relays] {
 		f.relays[i] = r
-		delay := time.Duration(m.random.ExpFloat64() * float64(m.delay)).Truncate(time.Millisecond)
-		hops = append(hops, onion.Hop{Node: m.nodes[r].id, Key: m.nodes[r].key, Delay: min(delay, onion.MaxDelay)})
+		hops = append(hops, onion.Hop{Node: m.nodes[r].id, Key: m.nodes[r].key, Delay: m.latency.Delay(m.random.Uint64())})
 	}
 	to := m.nodes[m.relays+conversation]
 	from := m.nodes[m.relays+m.conversations+conversation]

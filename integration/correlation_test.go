@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"chatnt/overlay"
 )
 
-// Delays at each relay, on average, by latency mode.
-const (
-	fastDelay   = 0
-	normalDelay = 100 * time.Millisecond
-	slowDelay   = 2 * time.Second
-)
+// meanDelay is what everybody knows of a latency: the mean of the delays at each
+// relay, which the sender draws.
+func meanDelay(l overlay.Latency) time.Duration {
+	return map[overlay.Latency]time.Duration{overlay.Normal: 100 * time.Millisecond, overlay.Slow: 2 * time.Second}[l]
+}
 
 // How much is written: by fifty people, to one other each, in a network of twenty relays.
 const (
@@ -56,11 +58,12 @@ func newShare(runs [correlationRuns]float64) (s share) {
 }
 
 // correlate runs a network several times, each time with so many messages.
-func correlate(t *testing.T, messages int, every, delay time.Duration) correlated {
+func correlate(t *testing.T, messages int, every time.Duration, latency overlay.Latency) correlated {
 	t.Helper()
 	var packets, ten, twenty, matched, sure [correlationRuns]float64
+	delay := meanDelay(latency)
 	for i := range correlationRuns {
-		tr := traffic{relays: 20, conversations: writers, every: every, delay: delay, messages: messages, seed: byte(i)}
+		tr := traffic{relays: 20, conversations: writers, every: every, latency: latency, messages: messages, seed: byte(i)}
 		passages := tr.run(t)
 		e := newEnds(passages, delay)
 		packets[i] = max(e.packets(), e.inOrder())
@@ -71,7 +74,7 @@ func correlate(t *testing.T, messages int, every, delay time.Duration) correlate
 }
 
 // correlation has this test program correlate in one network and do nothing else:
-// "10s 100ms", from message to message and the delay at each relay.
+// "10s normal", from message to message and the latency.
 const correlation = "CHATNT_CORRELATION"
 
 // TestCorrelation has the first and the last relay of paths, and whoever watches the
@@ -81,11 +84,16 @@ const correlation = "CHATNT_CORRELATION"
 // from outside mostly does not.
 func TestCorrelation(t *testing.T) {
 	if which := os.Getenv(correlation); which != "" {
-		var every, delay time.Duration
-		if err := parseAll(which, &every, &delay); err != nil {
+		pace, name, _ := strings.Cut(which, " ")
+		every, err := time.ParseDuration(pace)
+		if err != nil {
 			t.Fatal(err)
 		}
-		report(correlate(t, 1500, every, delay))
+		latency, err := overlay.ParseLatency(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report(correlate(t, 1500, every, latency))
 		return
 	}
 	goHome(t)
@@ -93,13 +101,13 @@ func TestCorrelation(t *testing.T) {
 	if underRace {
 		messages = 100
 	}
-	at := func(delay time.Duration) correlated {
-		c := correlate(t, messages, busyPace, delay)
-		t.Logf("%d runs of %d messages, %v at each relay: packets %v; by two relays %v, sure %v",
-			correlationRuns, messages, delay, c.Packets, c.Matched, c.Sure)
+	at := func(latency overlay.Latency) correlated {
+		c := correlate(t, messages, busyPace, latency)
+		t.Logf("%d runs of %d messages, %v: packets %v; by two relays %v, sure %v",
+			correlationRuns, messages, latency, c.Packets, c.Matched, c.Sure)
 		return c
 	}
-	f, n, s := at(fastDelay), at(normalDelay), at(slowDelay)
+	f, n, s := at(overlay.Fast), at(overlay.Normal), at(overlay.Slow)
 	if f.Packets.Mean < 0.99 || f.Matched.Mean < 0.99 {
 		t.Errorf("without delays %v of packets are found, by two relays %v: do they look?", f.Packets, f.Matched)
 	}
@@ -109,41 +117,22 @@ func TestCorrelation(t *testing.T) {
 	// Of a packet that entered, the one that left when its law is highest is it with
 	// a chance of that height to the rate of all that leave: 0.27 / 2 s to 5 / s.
 	peak := 2 * math.Exp(-2) // of the Erlang law of three, in means
-	if theory := peak / slowDelay.Seconds() * busyPace.Seconds() / writers; s.Packets.Mean < theory/2 || s.Packets.Mean > 2*theory {
+	if theory := peak / meanDelay(overlay.Slow).Seconds() * busyPace.Seconds() / writers; s.Packets.Mean < theory/2 || s.Packets.Mean > 2*theory {
 		t.Errorf("%v of slow packets are found, theory has %.1f %%", s.Packets, 100*theory)
 	}
-}
-
-// parseAll reads durations.
-func parseAll(text string, to ...*time.Duration) error {
-	for _, d := range to {
-		var word string
-		if _, err := fmt.Sscan(text, &word); err != nil {
-			return err
-		}
-		text = text[min(len(text), len(word)+1):]
-		var err error
-		if *d, err = time.ParseDuration(word); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // BenchmarkCorrelation measures what correlating by time finds, as a table.
 func BenchmarkCorrelation(b *testing.B) {
 	fmt.Print("\n| 50 people write every | delay at each relay | packets found, seeing both ends of all paths | conversations, from 10 messages of each | from 20 | packets matched by their first and last relay | such matches that are right |\n|---|---|---|---|---|---|---|\n")
 	for _, every := range []time.Duration{busyPace, quietPace} {
-		for _, mode := range []struct {
-			name  string
-			delay time.Duration
-		}{{"fast", fastDelay}, {"normal", normalDelay}, {"slow", slowDelay}} {
-			b.Run(fmt.Sprintf("%v/%s", every, mode.name), func(b *testing.B) {
+		for _, latency := range []overlay.Latency{overlay.Fast, overlay.Normal, overlay.Slow} {
+			b.Run(fmt.Sprintf("%v/%v", every, latency), func(b *testing.B) {
 				var c correlated
 				for b.Loop() {
-					alone(b, "^TestCorrelation$", nil, []string{fmt.Sprintf("%s=%v %v", correlation, every, mode.delay)}, &c)
+					alone(b, "^TestCorrelation$", nil, []string{fmt.Sprintf("%s=%v %v", correlation, every, latency)}, &c)
 				}
-				fmt.Printf("| %v | %s, %v | %v | %v | %v | %v | %v |\n", every, mode.name, mode.delay, c.Packets, c.Ten, c.Twenty, c.Matched, c.Sure)
+				fmt.Printf("| %v | %v, %v | %v | %v | %v | %v | %v |\n", every, latency, meanDelay(latency), c.Packets, c.Ten, c.Twenty, c.Matched, c.Sure)
 				b.ReportMetric(0, "ns/op")
 				b.ReportMetric(100*c.Packets.Mean, "%packets")
 				b.ReportMetric(100*c.Packets.Margin, "±%packets")

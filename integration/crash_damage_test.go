@@ -18,7 +18,7 @@ import (
 // runs the real program on it: it refuses with one sentence, or the profile
 // is whole all the same, and on no account is the file changed.
 func TestDamagedProfile(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "p")
 	path := filepath.Join(dir, "vault.db")
 	run(t, 0, "network", "create", "family", "--listen", loopback, "--data", dir)

@@ -16,7 +16,7 @@ import (
 // The wait before a kill is the experiment. Its length, and all else that is left
 // to chance, comes from the seed that the log names.
 func TestKilledAtAnyInstant(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	k := &killing{t: t, chance: rand.New(rand.NewPCG(seed, 0))}

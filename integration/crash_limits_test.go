@@ -9,7 +9,7 @@ import (
 // TestThousandUnacknowledged fills what waits for one contact, over a kill of the program,
 // and has it taken up again once some of it has arrived. All of it comes out.
 func TestThousandUnacknowledged(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	const most = 1000 // messages to a contact that may wait
 	alice, bob := newContacts(t, newRelays(t, 5))
 	quitAll(bob)

@@ -15,7 +15,7 @@ import (
 // their sender wait for a reader of its output. They come out when it runs again,
 // marked as perhaps told before.
 func TestKilledBeforeItShows(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	alice, bob := newContacts(t, newRelays(t, 5))
 	quitAll(bob)
 	bob.runs = nil

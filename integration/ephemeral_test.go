@@ -43,7 +43,7 @@ func snapshot(t *testing.T, dirs ...string) map[string]string {
 // profile, the home directory and that for temporary files byte for byte with what
 // they were: while it runs, after it was killed, and after it has ended.
 func TestEphemeralLeavesNothing(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	invite := newRelays(t, 4)
 	alice, bob := newParty(t, "alice", invite), newParty(t, "bob", invite)
 	bob.start()

@@ -88,7 +88,7 @@ func (d *dropper) done() uint64 { return d.n.Load() }
 // every message still comes, once and in order, and what honest relays should
 // drop they do.
 func TestHostileRelays(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	const inHeader, inPayload = onion.Size - onion.PayloadSize - 20, onion.Size - 1000
 	for _, tt := range []struct {
 		name  string

@@ -19,7 +19,7 @@ import (
 // what waits for one comes when it is used again. The profile is that of whoever made
 // the network: its invite names nobody but the node that does not run then.
 func TestTwoIdentities(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	alice := &party{t: t, name: "alice", dir: t.TempDir() + "/alice"}
 	invite := strings.TrimSpace(run(t, 0, "network", "create", "family", "--listen", loopback, "--data", alice.dir))
 	alice.hashid = strings.TrimSpace(run(t, 0, "id", "--data", alice.dir))

@@ -190,7 +190,7 @@ func identityIn(t *testing.T, dir string, change func(keys []byte)) []byte {
 // her sessions, publish records of its own in her name and write to bob. He is told, nothing that it says is taken in,
 // nothing that he has said is sealed to it, and alice is who she was once she is back.
 func TestForgedIdentity(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	net := smallNetwork(t)
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }

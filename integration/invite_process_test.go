@@ -11,7 +11,7 @@ import (
 // TestOneLinkForBoth has carol join alice's network and ask alice, who is not listed, with one link, by
 // the real program. Afterwards alice has hidden from who has the hashid alone.
 func TestOneLinkForBoth(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	dir := t.TempDir()
 	data := func(name string) string { return filepath.Join(dir, name) }
 	first := strings.TrimSpace(run(t, 0, "network", "create", "family", "--listen", loopback, "--data", data("alice")))

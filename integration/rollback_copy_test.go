@@ -15,7 +15,7 @@ import (
 // holds as waiting though it came out long ago does not come out again; and the
 // other side's person is told.
 func TestRollback(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	invite := newRelays(t, 5)
 	for i, far := range []struct {
 		name   string

@@ -20,7 +20,7 @@ import (
 // One thing lies open by design: config.toml of whoever made the network holds
 // the addresses to listen on, and is held to nothing but these.
 func TestProfileTellsNothing(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	const (
 		networkName = "Kestrel Cellar"
 		toBob       = "the manuscript is under the third floorboard"

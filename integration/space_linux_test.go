@@ -31,12 +31,14 @@ const (
 )
 
 // inNamespace runs the calling test in a network namespace of its own, with mounts of
-// its own. It reports whether this is the run inside; outside nothing is left to do.
+// its own. It reports whether this is the run inside; outside, where others run in
+// parallel with it, nothing is left to do.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideVariable) != "" {
 		return true
 	}
+	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), insideVariable+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -14,7 +14,7 @@ import (
 // she has been taken off the list. Nobody is given a listed record of hers again; she is told, and her contact,
 // who knows of a link key that the copy has never had, follows.
 func TestOlderCopyIsOffTheList(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	net := newNetwork(t, false)
 	alice := newOnDisk(t, "alice", net)
 	people := newPeople(t, net, 6)

@@ -15,7 +15,7 @@ import (
 // finds them, also when all that was found before has expired and lies elsewhere; who has the hashid
 // alone does not, and is told so. A node that keeps their records learns nothing of whom they are.
 func TestUnlisted(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	net := newNetwork(t, false)
 	clock := newWallClock(0)
 	alice, bob, carol := newOnDisk(t, "alice", net), newOnDisk(t, "bob", net), newOnDisk(t, "carol", net)
@@ -106,7 +106,7 @@ func TestUnlisted(t *testing.T) {
 // TestLinkIsGivenUp has alice give up the link that frank has, and be listed again: her contact follows,
 // frank does not find her by the link, and anybody does by the hashid.
 func TestLinkIsGivenUp(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	net := newNetwork(t, false)
 	people := newPeople(t, net, 7)
 	alice, bob, frank, grace := people[0], people[1], people[2], people[3]

@@ -15,7 +15,7 @@ import (
 // is then whole, or nothing of its key is left; and whatever is left goes with the
 // next profile that is destroyed in its place.
 func TestWipeKilled(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	whole, halves := 0, 0
 	for i := range count(6, 120) {
 		dir := filepath.Join(t.TempDir(), "p")

@@ -71,9 +71,9 @@ func (l Latency) Patience(relays int) time.Duration {
 	return answerIn + time.Duration((n+3*math.Sqrt(n))*float64(l.mean()))
 }
 
-// delay draws for how long one relay holds a packet, in whole milliseconds as
+// Delay draws for how long one relay holds a packet, in whole milliseconds as
 // packets carry it, from 64 random bits.
-func (l Latency) delay(bits uint64) time.Duration {
+func (l Latency) Delay(bits uint64) time.Duration {
 	mean := l.mean()
 	if mean == 0 {
 		return 0

@@ -146,19 +146,19 @@ func TestKolmogorovSmirnov(t *testing.T) {
 // Fast packets are not held, and no delay is longer than relays hold a packet.
 func TestDelayBounds(t *testing.T) {
 	for _, bits := range []uint64{0, 1, 1 << 11, 1 << 63, math.MaxUint64} {
-		if d := Fast.delay(bits); d != 0 {
+		if d := Fast.Delay(bits); d != 0 {
 			t.Errorf("fast: %v", d)
 		}
 		for _, latency := range []Latency{Normal, Slow} {
-			if d := latency.delay(bits); d < 0 || d > onion.MaxDelay || d%time.Millisecond != 0 {
+			if d := latency.Delay(bits); d < 0 || d > onion.MaxDelay || d%time.Millisecond != 0 {
 				t.Errorf("%v: %v", latency, d)
 			}
 		}
 	}
-	if d := Slow.delay(0); d != onion.MaxDelay { // 73 s, once in 10^16
+	if d := Slow.Delay(0); d != onion.MaxDelay { // 73 s, once in 10^16
 		t.Errorf("the longest delay is %v", d)
 	}
-	if d := Normal.delay(math.MaxUint64); d != 0 {
+	if d := Normal.Delay(math.MaxUint64); d != 0 {
 		t.Errorf("the shortest delay is %v", d)
 	}
 	draws := make(map[uint64]bool)

@@ -102,7 +102,7 @@ func (o *Overlay) delayed(steps []onion.Hop, latency Latency) []onion.Hop {
 	with := make([]onion.Hop, len(steps))
 	copy(with, steps)
 	for i := range with[:len(with)-1] {
-		with[i].Delay = latency.delay(o.draw())
+		with[i].Delay = latency.Delay(o.draw())
 	}
 	return with
 }
