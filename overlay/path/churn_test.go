@@ -23,7 +23,7 @@ func TestGuardChurn(t *testing.T) {
 		last, lastPick := []kept(nil), time.Time{}
 		now := start
 		for range 3000 {
-			now = now.Add(time.Duration(r.Int64N(int64(4 * time.Hour))))
+			now = now.Add(keptWait + time.Duration(r.Int64N(int64(4*time.Hour))))
 			hold := r.IntN(8)
 			up := only(relays, func(id hashid.NodeID) bool {
 				return !slices.Contains(idsOf(last)[:min(hold, len(last))], id) // the attacker knows the guards
