@@ -37,5 +37,8 @@ func (n *Node) Told() error { return n.profile.setTold() }
 // SetVisible changes that, once it can be changed.
 func (n *Node) SetVisible(on bool) (control.Visible, error) { return setVisible(on) }
 
+// Kept reports whether the profile is on the disk.
+func (n *Node) Kept() bool { return n.profile.dir != "" }
+
 // Wipe fails.
 func (n *Node) Wipe() error { return errAlone }

@@ -247,6 +247,9 @@ func (r *Runner) Told() error { return r.current().profile.setTold() }
 // SetVisible changes that, once it can be changed.
 func (r *Runner) SetVisible(on bool) (control.Visible, error) { return setVisible(on) }
 
+// Kept reports whether the profile is on the disk.
+func (r *Runner) Kept() bool { return r.current().profile.dir != "" }
+
 // Wipe destroys the profile, at once and for ever, and then ends the node: on return
 // nothing opens it any more. The error says what of it is left.
 func (r *Runner) Wipe() error {

@@ -244,6 +244,9 @@ func TestRunnerOfTheEphemeral(t *testing.T) {
 	if ready := r.ready(); ready.Hashid != work.Hashid {
 		t.Errorf("ready as %+v", ready)
 	}
+	if r.Kept() || !(&Runner{turn: &turn{profile: &Profile{dir: "somewhere"}}}).Kept() {
+		t.Error("what is on the disk is not told from what is not")
+	}
 	if err := errors.Join(r.Wipe(), <-r.over); err != nil {
 		t.Error(err)
 	}

@@ -142,6 +142,8 @@ func Result(result any) string {
 	case control.Visible:
 		first := min(1, len(r.Why))
 		fmt.Fprintf(&b, "%s%s.\n", strings.ToUpper(r.Why[:first]), Clean(r.Why[first:]))
+	case control.Wiped:
+		b.WriteString(wiped(r))
 	case control.Nick:
 		fmt.Fprintf(&b, "You call yourself %s.\n", quote(r.Nick))
 	case control.Invite:
@@ -224,6 +226,14 @@ func identity(i control.Identity) string {
 		made = "  made " + i.Made.Local().Format("2006-01-02")
 	}
 	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), i.Hashid, made)
+}
+
+// wiped says what is gone.
+func wiped(w control.Wiped) string {
+	if w.Ephemeral {
+		return "This identity is gone: it was nowhere on the disk. A profile on the disk is as it was.\n"
+	}
+	return "The profile is destroyed.\n"
 }
 
 // settings says what is kept of a conversation.

@@ -43,7 +43,7 @@ func commands() []command {
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
 		{"status", "[ID]", "how the node is doing, or how far a text has come", (*Dialogue).status},
-		{"wipe", "[-now]", "destroy the profile, at once and for ever", (*Dialogue).wipe},
+		{"wipe", "[-now]", "destroy the profile, at once and for ever; of --ephemeral, end the identity that is nowhere on the disk", (*Dialogue).wipe},
 		{"quit", "", "stop", (*Dialogue).quit},
 	}
 }

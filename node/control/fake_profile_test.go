@@ -52,4 +52,6 @@ func (f *fakeNode) SetVisible(on bool) (control.Visible, error) {
 	return f.Visible(), nil
 }
 
+func (f *fakeNode) Kept() bool { return !f.ephemeral }
+
 func (f *fakeNode) Wipe() error { f.note("wipe"); return nil }

@@ -31,6 +31,8 @@ type fakeNode struct {
 	unlisted bool // guarded by mu
 	rekeyed  bool // guarded by mu: bob has come with another key
 	hidden   bool // for who asks from one goroutine
+
+	ephemeral bool // for who asks from one goroutine
 }
 
 func newFake(events ...control.Event) *fakeNode {

@@ -24,6 +24,7 @@ type Profile interface {
 	Visible() Visible
 	Told() error // the person was told what First in Ready asks for
 	SetVisible(on bool) (Visible, error)
+	Kept() bool // it is on the disk, and so is what Wipe destroys
 	Wipe() error
 }
 
@@ -51,6 +52,12 @@ type NowUsed struct {
 type Visible struct {
 	Visible bool   `json:"visible"`
 	Why     string `json:"why"`
+}
+
+// Wiped is the result of /wipe: that the profile is destroyed or, if it was nowhere on the
+// disk, that what ran is forgotten.
+type Wiped struct {
+	Ephemeral bool `json:"ephemeral,omitempty"`
 }
 
 const now = "-now" // no question is asked, and nothing waited for
@@ -110,15 +117,21 @@ func (s *Dialogue) wipe(rest string) (any, error) {
 	if rest != "" || flag != "" && flag != now {
 		return nil, usage("wipe")
 	}
+	kept := s.profile.Kept()
+	what := "this destroys the profile with all its identities, contacts and keys, and cannot be undone"
+	if !kept {
+		what = "this ends the identity that runs here, which is nowhere on the disk, and cannot be undone; a profile on the disk stays as it is"
+	}
 	if flag == "" {
-		if err := s.confirm("this destroys the profile with all its identities, contacts and keys, and cannot be undone", "/wipe "+now); err != nil {
+		if err := s.confirm(what, "/wipe "+now); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.profile.Wipe(); err != nil {
 		return nil, err
 	}
-	return s.quit("")
+	_, err := s.quit("")
+	return Wiped{Ephemeral: !kept}, err
 }
 
 // visible is /set visible.
