@@ -107,6 +107,11 @@ func (r *Runner) Run(ctx context.Context) error {
 			n, err = New(cfg)
 		}
 		if err != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.destroyed { // meanwhile
+				return r.failure
+			}
 			return fmt.Errorf("the node of the identity %q cannot start: %w", next.name, err)
 		}
 		t = r.begin(next, n)

@@ -230,6 +230,38 @@ func TestRunnerWipes(t *testing.T) {
 	}
 }
 
+// Another process can have the profile destroyed when nobody reads what the node tells any more, as
+// when its terminal is gone, and another identity's is about to run.
+func TestWipeWhenNobodyReads(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "profile")
+	p := netProfile(t, dir)
+	r := startRunner(t, p, nil)
+	r.ready()
+	if _, err := r.NewIdentity("work"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- control.Listen(ctx, r.Runner, dir) }()
+	defer func() { cancel(); <-served }()
+	for control.Ask(dir, "/id use work -now", new(struct{})) != nil { // until it serves
+		select {
+		case err := <-served:
+			t.Fatal(err)
+		default:
+		}
+	}
+	if err := control.Ask(dir, "/wipe -now", new(struct{})); err != nil {
+		t.Error(err)
+	}
+	if err := <-r.over; err != nil {
+		t.Error(err)
+	}
+	if left := filesIn(t, dir); slices.Contains(left, vaultName) {
+		t.Errorf("left are %q", left)
+	}
+}
+
 // One that is in memory only takes the same commands; wiping it is ending it.
 func TestRunnerOfTheEphemeral(t *testing.T) {
 	r := startRunner(t, testProfile(t), nil)
