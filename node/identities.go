@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"chatnt/node/contact"
@@ -136,45 +135,4 @@ func (p *Profile) turnTo(tx *vault.Tx, r *roster, name string, seen time.Time) e
 		}
 	}
 	return lead(from.in(tx), to.in(tx))
-}
-
-// DeleteIdentity deletes an identity and all that is stored of it. When it returns
-// without an error, none of that is in the vault's file any more. The identity in use
-// stays.
-func (p *Profile) DeleteIdentity(name string) error {
-	whole := p.vault.Whole()
-	err := whole.Update(func(tx *vault.Tx) error {
-		var gone entry
-		var rest []vault.SpaceID
-		err := changeRoster(tx, func(r *roster) error {
-			var err error
-			if gone, err = r.named(name); err != nil {
-				return err
-			}
-			if gone.Name == r.Use || gone.Name == p.name {
-				return errors.New("this identity is in use: change to another with /id use first")
-			}
-			r.Identities = slices.DeleteFunc(r.Identities, func(e entry) bool { return e.Name == gone.Name })
-			for _, e := range r.Identities {
-				if !e.first() {
-					rest = append(rest, vault.SpaceID(e.Space))
-				}
-			}
-			return nil
-		})
-		switch {
-		case err != nil:
-			return err
-		case gone.first():
-			return tx.DropRest(bucketIdentities, rest)
-		}
-		return tx.DropSpace(vault.SpaceID(gone.Space))
-	})
-	if err != nil {
-		return err
-	}
-	if err := whole.Scrub(); err != nil {
-		return fmt.Errorf("the identity is deleted, but some of it is still in the profile's file: %w", err)
-	}
-	return nil
 }

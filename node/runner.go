@@ -97,7 +97,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			next.seen = Apart(r.now())
 		}
 		cfg := r.cfg
-		if cfg.Profile, cfg.Listen, err = next, nil, nil; next.name == r.cfg.Profile.name {
+		if cfg.Profile, cfg.Listen, err = next, nil, nil; next.Hashid() == r.cfg.Profile.Hashid() { // names are given anew
 			cfg.Listen = r.cfg.Listen
 		} else {
 			cfg.Listen, err = AnyPort(r.cfg.Listen) // at one port it would be seen to be the same person
