@@ -26,8 +26,8 @@ func (p *Profile) Identities() ([]control.Identity, error) {
 		}
 		for _, e := range r.Identities {
 			one, err := p.describe(tx, e)
-			if err != nil {
-				return err
+			if err != nil { // the others are to be seen all the same
+				one = control.Identity{Name: e.Name, Made: e.Made, Damaged: true}
 			}
 			one.Used = e.Name == r.Use
 			list = append(list, one)
@@ -98,16 +98,22 @@ func (p *Profile) AddIdentity(name string, now time.Time) (control.Identity, err
 // Use stores that another identity is in use from now on, whose node is not to be seen before
 // a time, see Apart, and returns the profile as that identity sees it. Both share the vault,
 // and with it Close. The first time, the other begins with the relays that this one knows.
-// Where the identity is in use already, nothing is stored.
+// Where the identity is in use already, or is damaged, nothing is stored.
 func (p *Profile) Use(name string, seen time.Time) (*Profile, error) {
 	next := &Profile{vault: p.vault.Whole(), dir: p.dir, config: p.config}
 	err := p.vault.Whole().Update(func(tx *vault.Tx) error {
-		return changeRoster(tx, func(r *roster) error { return p.turnTo(tx, r, name, seen) })
+		if err := changeRoster(tx, func(r *roster) error { return p.turnTo(tx, r, name, seen) }); err != nil {
+			return err
+		}
+		return next.enter(tx)
 	})
-	if err != nil && !errors.Is(err, errUsed) {
+	if errors.Is(err, errUsed) {
+		err = next.vault.View(next.enter)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return next, next.vault.View(next.enter)
+	return next, nil
 }
 
 // errUsed says that the identity to be used is in use.

@@ -22,7 +22,6 @@ const stopWithin = 2500 * time.Millisecond
 type nodeFlags struct {
 	common
 	listen                   []string
-	id                       identityFlag
 	asJSON, headless, forget bool
 }
 
@@ -62,9 +61,6 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if p, err = f.id.use(p); err != nil {
-		return err
-	}
 	if p.Network() == nil {
 		if err := f.firstRun(ctx, p); err != nil {
 			return err

@@ -35,7 +35,6 @@ func (e queuedError) Error() string { return string(e) }
 // outgoingText is a text that a command line asks to send.
 type outgoingText struct {
 	common
-	id         identityFlag
 	name, text string
 	verified   bool
 	wait       time.Duration
@@ -203,9 +202,6 @@ func stillQueued(text control.Text) string {
 func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(context.Context, asker) error) error {
 	dir, err := s.dir()
 	if err != nil {
-		return err
-	}
-	if p, err = s.id.use(p); err != nil {
 		return err
 	}
 	if later := p.Unseen(time.Now()); later > 0 && s.wait > 0 {

@@ -218,14 +218,17 @@ func listed(yes bool) string {
 
 // identity shows one of a profile's identities.
 func identity(i control.Identity) string {
-	mark, made := ' ', ""
+	mark, made, hashid := ' ', "", i.Hashid
 	if i.Used {
 		mark = '*'
+	}
+	if i.Damaged {
+		hashid = "is damaged, and cannot be used"
 	}
 	if !i.Made.IsZero() {
 		made = "  made " + i.Made.Local().Format("2006-01-02")
 	}
-	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), i.Hashid, made)
+	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), hashid, made)
 }
 
 // wiped says what is gone.

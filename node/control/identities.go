@@ -35,6 +35,8 @@ type Identity struct {
 	Node   string    `json:"node"`
 	Made   time.Time `json:"made,omitzero"`
 	Used   bool      `json:"used"` // it is the one in use
+
+	Damaged bool `json:"damaged,omitempty"` // it cannot be used
 }
 
 // Identities is the result of /id list.
