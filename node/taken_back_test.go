@@ -114,8 +114,13 @@ func TestOlderCopyFindsAWithdrawal(t *testing.T) {
 	if n.linkTakenBack(givenUp) || n.linkTakenBack(nil) || n.takenBack(nil) {
 		t.Error("it is taken back twice, or by nothing")
 	}
+
+	back = takenBack(t, listed)
+	if err := back.load(); err != nil {
+		t.Fatal(err)
+	}
+	n = nodeOf(t, back)
 	back.vault = closedVault()
-	back.listing.state.listed = true
 	if n.takenBack(withdrawal) {
 		t.Error("what could not be stored counts")
 	}
