@@ -20,7 +20,9 @@ func (n *Node) Identities() ([]control.Identity, error) {
 }
 
 // NewIdentity fails.
-func (n *Node) NewIdentity(string) (control.Identity, error) { return control.Identity{}, errAlone }
+func (n *Node) NewIdentity(string, bool) (control.Identity, error) {
+	return control.Identity{}, errAlone
+}
 
 // UseIdentity fails.
 func (n *Node) UseIdentity(string, bool) error { return errAlone }

@@ -93,7 +93,7 @@ func TestPortOfADeletedIdentity(t *testing.T) {
 	}
 	r := startRunner(t, p, nil, port[0].String())
 	first := r.ready()
-	if _, err := r.NewIdentity("work"); err != nil {
+	if _, err := r.NewIdentity("work", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.UseIdentity("work", true); err != nil {
@@ -103,7 +103,7 @@ func TestPortOfADeletedIdentity(t *testing.T) {
 	if err := r.DeleteIdentity("main"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.NewIdentity("main"); err != nil {
+	if _, err := r.NewIdentity("main", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.UseIdentity("main", true); err != nil {

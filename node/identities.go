@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"chatnt/discovery/network"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/vault"
@@ -53,12 +54,33 @@ func (p *Profile) describe(tx *vault.Tx, e entry) (control.Identity, error) {
 	if err != nil {
 		return control.Identity{}, err
 	}
-	return control.Identity{Name: e.Name, Hashid: of.Hashid().String(), Node: of.Node().String(), Made: e.Made}, nil
+	return control.Identity{Name: e.Name, Hashid: of.Hashid().String(), Node: of.Node().String(), Made: e.Made, Unlisted: !of.Listed()}, nil
 }
 
 // AddIdentity makes a new identity under a local name, with keys, and a node's key, of
 // its own. It is in the same network as the one in use.
 func (p *Profile) AddIdentity(name string, now time.Time) (control.Identity, error) {
+	return p.add(name, now, endow)
+}
+
+// AddUnlisted does the same, and the new one is not listed from the beginning: nothing ever lies
+// under its hashid.
+func (p *Profile) AddUnlisted(name string, now time.Time) (control.Identity, error) {
+	return p.add(name, now, func(to *vault.Tx, n *network.Network) error {
+		if err := endow(to, n); err != nil {
+			return err
+		}
+		l, err := listing{listed: true}.with(false, now)
+		if err != nil {
+			return err
+		}
+		raw := l.append(nil)
+		defer clear(raw)
+		return to.Put(bucketProfile, keyListing, raw)
+	})
+}
+
+func (p *Profile) add(name string, now time.Time, endow func(*vault.Tx, *network.Network) error) (control.Identity, error) {
 	name, err := contact.Normal(name)
 	if err != nil {
 		return control.Identity{}, err

@@ -311,6 +311,21 @@ func (p *Profile) SetListed(listed bool, now time.Time) error {
 	return err
 }
 
+// errWasListed says that it is too late to begin unlisted.
+var errWasListed = errors.New("this identity has been listed already: /set listed off in its node takes the record back, which shows for two weeks")
+
+// BeginUnlisted has the person never be listed: nothing ever lies under the hashid. The error says so if
+// a node has run and listed the person already.
+func (p *Profile) BeginUnlisted(now time.Time) error {
+	_, err := p.listing.change(p.vault, func(l listing) (listing, error) {
+		if l.signed || !l.hidden.IsZero() {
+			return l, errWasListed
+		}
+		return l.with(false, now)
+	})
+	return err
+}
+
 // nextSequence returns, and remembers, the sequence of a record to be signed now.
 func (p *Profile) nextSequence(what string, now time.Time) (uint64, error) {
 	var next uint64

@@ -205,7 +205,7 @@ func listing(l control.Listing) string {
 	if l.Listed {
 		return "You are listed: whoever knows your hashid can find you and ask you.\n"
 	}
-	return "You are not listed: only your contacts, and who has a link that /invite prints from now on, can find you; for two weeks whoever knows your hashid sees that you took your record back.\n"
+	return "You are not listed: only your contacts, and who has a link that /invite prints from now on, can find you. If you were listed before, whoever knows your hashid sees for two weeks that you took your record back.\n"
 }
 
 // listed is the same in a few words.
@@ -221,6 +221,9 @@ func identity(i control.Identity) string {
 	mark, made, hashid := ' ', "", i.Hashid
 	if i.Used {
 		mark = '*'
+	}
+	if i.Unlisted {
+		made += "  not listed"
 	}
 	if i.Damaged {
 		hashid = "is damaged, and cannot be used"

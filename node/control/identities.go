@@ -18,7 +18,7 @@ type Profile interface {
 	Node() Node
 
 	Identities() ([]Identity, error)
-	NewIdentity(name string) (Identity, error)
+	NewIdentity(name string, unlisted bool) (Identity, error)
 	UseIdentity(name string, now bool) error
 	DeleteIdentity(name string) error
 	Visible() Visible
@@ -36,7 +36,8 @@ type Identity struct {
 	Made   time.Time `json:"made,omitzero"`
 	Used   bool      `json:"used"` // it is the one in use
 
-	Damaged bool `json:"damaged,omitempty"` // it cannot be used
+	Unlisted bool `json:"unlisted,omitempty"` // the hashid is not enough to find it
+	Damaged  bool `json:"damaged,omitempty"`  // it cannot be used
 }
 
 // Identities is the result of /id list.
@@ -62,7 +63,21 @@ type Wiped struct {
 	Ephemeral bool `json:"ephemeral,omitempty"`
 }
 
-const now = "-now" // no question is asked, and nothing waited for
+const (
+	now        = "-now" // no question is asked, and nothing waited for
+	unlistedAs = "-unlisted"
+)
+
+// idFlags are the flags that a name in /id may have behind it.
+func idFlags(what, flag string) bool {
+	switch what {
+	case "use", "delete":
+		return flag == now
+	case "new":
+		return flag == unlistedAs
+	}
+	return false
+}
 
 // id is /id: whose node this is, and all that has to do with other identities.
 func (s *Dialogue) id(rest string) (any, error) {
@@ -71,7 +86,7 @@ func (s *Dialogue) id(rest string) (any, error) {
 	flag, rest := word(rest)
 	bare := name == "" && flag == ""
 	switch {
-	case rest != "" || flag != "" && (what != "delete" && what != "use" || flag != now):
+	case rest != "" || flag != "" && !idFlags(what, flag):
 		return nil, usage("id")
 	case what == "" && bare:
 		return s.node.ID(), nil
@@ -81,7 +96,7 @@ func (s *Dialogue) id(rest string) (any, error) {
 	case bare:
 		return nil, usage("id")
 	case what == "new":
-		return s.profile.NewIdentity(name)
+		return s.profile.NewIdentity(name, flag == unlistedAs)
 	case what == "use":
 		if err := s.profile.UseIdentity(name, flag == now); err != nil {
 			return nil, err
