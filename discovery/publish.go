@@ -111,6 +111,16 @@ func (p *Publisher) Renew() {
 	}
 }
 
+// RenewCopies does the same for what has Copies alone. What has not is left as it is: two that are signed in
+// one second can be told to be of one node.
+func (p *Publisher) RenewCopies() {
+	for _, it := range p.items {
+		if it.Copies != nil {
+			it.renew.now()
+		}
+	}
+}
+
 // sign returns what is to be put now.
 func (it *item) sign(now time.Time) ([]record.Copy, error) {
 	if it.Copies != nil {

@@ -119,6 +119,28 @@ func TestPublishesCopies(t *testing.T) {
 	})
 }
 
+// What has copies can be published anew without what has none.
+func TestRenewCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &fakePutter{start: time.Now()}
+		p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler),
+			Publication{What: "node", Keys: []string{"node"}, Every: time.Hour, Sign: func(time.Time) ([]byte, error) { return []byte("n"), nil }},
+			Publication{What: "person", Every: time.Hour, Copies: func(time.Time) ([]record.Copy, error) {
+				return []record.Copy{{Key: "person", Value: []byte("p")}}, nil
+			}})
+		running(t, p.Run)
+		pass(time.Minute)
+		if got := table.take(); len(got) != 2 {
+			t.Fatalf("put %v", got)
+		}
+		p.RenewCopies()
+		synctest.Wait()
+		if got := table.take(); !slices.Equal(got, []string{"1m0s person p"}) {
+			t.Errorf("of the copies anew: put %v", got)
+		}
+	})
+}
+
 // The table is asked under the keys of what was signed whether it has something newer.
 func TestCopiesOutdated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -151,8 +151,8 @@ func (n *Node) NewLink() error {
 	return nil
 }
 
-// relist publishes as the listing now says, and has contacts told of it.
+// relist publishes as the listing now says, and has contacts told of it. The node's descriptor stays as it is.
 func (n *Node) relist() {
-	n.publisher.Renew()
+	n.publisher.RenewCopies()
 	n.messenger.tellLinks()
 }
