@@ -269,10 +269,16 @@ func TestWipeWhenNobodyReads(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- control.Listen(ctx, r.Runner, dir) }()
-	defer func() { cancel(); <-served }()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
 	for control.Ask(dir, "/id use work -now", new(struct{})) != nil { // until it serves
 		select {
 		case err := <-served:
+			served <- nil
 			t.Fatal(err)
 		default:
 		}

@@ -80,8 +80,10 @@ func TestIdentityCommands(t *testing.T) {
 func TestWipeOfTheEphemeral(t *testing.T) {
 	for ephemeral, want := range map[bool]struct{ asks, result string }{
 		false: {"This destroys the profile with all its identities, contacts and keys, and cannot be undone. Do it?", `{}`},
-		true: {"This ends the identity that runs here, which is nowhere on the disk, and cannot be undone; a profile on the disk stays as it is. Do it?",
-			`{"ephemeral":true}`},
+		true: {
+			"This ends the identity that runs here, which is nowhere on the disk, and cannot be undone; a profile on the disk stays as it is. Do it?",
+			`{"ephemeral":true}`,
+		},
 	} {
 		f := newFake()
 		f.ephemeral = ephemeral
