@@ -74,6 +74,28 @@ func TestDamagedIdentityLocksNobodyOut(t *testing.T) {
 	}
 }
 
+// What is damaged may be no more than what a node reads when it starts. Then, too, another is named.
+func TestDamagedContactNamesAnother(t *testing.T) {
+	dir := t.TempDir()
+	main, work := twoIdentities(t, dir)
+	err := work.vault.Update(func(tx *vault.Tx) error { return tx.Put(bucketContacts, bob().hashid().String(), []byte("{")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewRunner(Config{Profile: work, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	if err == nil || !strings.HasPrefix(err.Error(), `the node of the identity "work" cannot start: `) || !strings.HasSuffix(err.Error(), "; another can be used: chatnt --id main") {
+		t.Errorf("it starts: %v", err)
+	}
+	if err := main.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := OpenProfileAs(dir, []byte("secret"), "main", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	startRunner(t, p, nil).ready()
+}
+
 // Where there is no other, none is named.
 func TestDamagedProfileOfOne(t *testing.T) {
 	dir := t.TempDir()

@@ -52,6 +52,9 @@ func NewRunner(cfg Config) (*Runner, error) {
 	r.cfg.Log = slog.New(r.log)
 	n, err := New(r.cfg)
 	if err != nil {
+		if who := cfg.Profile.shownName(); who != "" {
+			err = fmt.Errorf("the node of the identity %q cannot start: %w", who, err)
+		}
 		return nil, err
 	}
 	r.begin(cfg.Profile, n)

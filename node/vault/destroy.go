@@ -155,7 +155,7 @@ func Remove(path string) error {
 			continue // DestroyKeys has told
 		}
 		temp := filepath.Join(filepath.Dir(path), tempPrefix+digits())
-		if err := os.Rename(name, temp); err != nil {
+		if err := os.Rename(name, temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may be at it, too
 			errs = append(errs, fmt.Errorf("%s is left: %w", filepath.Base(name), plain(err)))
 		}
 	}
@@ -163,7 +163,7 @@ func Remove(path string) error {
 		if info, err := os.Lstat(name); err == nil {
 			_ = blank(name, info.Size()) // it does not open, and to leave it is no better
 		}
-		if err := os.Remove(name); err != nil {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("%s is left: %w", filepath.Base(name), plain(err)))
 		}
 	}
