@@ -94,7 +94,7 @@ func (h tapped) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
 		return
 	}
 	h.Host.SetStreamHandler(id, func(s network.Stream) {
-		read := &recorded{Stream: s}
+		read := &keptStream{Stream: s}
 		handle(read)
 		h.tap.note(s, read.got.Bytes())
 	})
@@ -122,13 +122,13 @@ func (p *tableTap) note(s network.Stream, got []byte) {
 	p.more = make(chan struct{})
 }
 
-// recorded is a stream that keeps what is read from it.
-type recorded struct {
+// keptStream is a stream that keeps what is read from it.
+type keptStream struct {
 	network.Stream
 	got bytes.Buffer
 }
 
-func (r *recorded) Read(b []byte) (int, error) {
+func (r *keptStream) Read(b []byte) (int, error) {
 	n, err := r.Stream.Read(b)
 	r.got.Write(b[:n])
 	return n, err

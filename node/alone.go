@@ -20,7 +20,9 @@ func (n *Node) Identities() ([]control.Identity, error) {
 }
 
 // NewIdentity fails.
-func (n *Node) NewIdentity(string) (control.Identity, error) { return control.Identity{}, errAlone }
+func (n *Node) NewIdentity(string, bool) (control.Identity, error) {
+	return control.Identity{}, errAlone
+}
 
 // UseIdentity fails.
 func (n *Node) UseIdentity(string, bool) error { return errAlone }
@@ -36,6 +38,9 @@ func (n *Node) Told() error { return n.profile.setTold() }
 
 // SetVisible changes that, once it can be changed.
 func (n *Node) SetVisible(on bool) (control.Visible, error) { return setVisible(on) }
+
+// Kept reports whether the profile is on the disk.
+func (n *Node) Kept() bool { return n.profile.dir != "" }
 
 // Wipe fails.
 func (n *Node) Wipe() error { return errAlone }

@@ -23,11 +23,9 @@ func (p *Profile) networkFor(tx *vault.Tx, identities []entry) (*network.Network
 	}
 	var nodes []ed25519.PublicKey
 	for _, e := range identities {
-		of, err := p.as(tx, e)
-		if err != nil {
-			return nil, err
+		if of, err := p.as(tx, e); err == nil { // one that is damaged names no node
+			nodes = append(nodes, of.nodePublic())
 		}
-		nodes = append(nodes, of.nodePublic())
 	}
 	return without(p.network, nodes)
 }

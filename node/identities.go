@@ -3,9 +3,9 @@ package node
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
+	"chatnt/discovery/network"
 	"chatnt/node/contact"
 	"chatnt/node/control"
 	"chatnt/node/vault"
@@ -27,8 +27,8 @@ func (p *Profile) Identities() ([]control.Identity, error) {
 		}
 		for _, e := range r.Identities {
 			one, err := p.describe(tx, e)
-			if err != nil {
-				return err
+			if err != nil { // the others are to be seen all the same
+				one = control.Identity{Name: e.Name, Made: e.Made, Damaged: true}
 			}
 			one.Used = e.Name == r.Use
 			list = append(list, one)
@@ -54,12 +54,33 @@ func (p *Profile) describe(tx *vault.Tx, e entry) (control.Identity, error) {
 	if err != nil {
 		return control.Identity{}, err
 	}
-	return control.Identity{Name: e.Name, Hashid: of.Hashid().String(), Node: of.Node().String(), Made: e.Made}, nil
+	return control.Identity{Name: e.Name, Hashid: of.Hashid().String(), Node: of.Node().String(), Made: e.Made, Unlisted: !of.Listed()}, nil
 }
 
 // AddIdentity makes a new identity under a local name, with keys, and a node's key, of
 // its own. It is in the same network as the one in use.
 func (p *Profile) AddIdentity(name string, now time.Time) (control.Identity, error) {
+	return p.add(name, now, endow)
+}
+
+// AddUnlisted does the same, and the new one is not listed from the beginning: nothing ever lies
+// under its hashid.
+func (p *Profile) AddUnlisted(name string, now time.Time) (control.Identity, error) {
+	return p.add(name, now, func(to *vault.Tx, n *network.Network) error {
+		if err := endow(to, n); err != nil {
+			return err
+		}
+		l, err := listing{listed: true}.with(false, now)
+		if err != nil {
+			return err
+		}
+		raw := l.append(nil)
+		defer clear(raw)
+		return to.Put(bucketProfile, keyListing, raw)
+	})
+}
+
+func (p *Profile) add(name string, now time.Time, endow func(*vault.Tx, *network.Network) error) (control.Identity, error) {
 	name, err := contact.Normal(name)
 	if err != nil {
 		return control.Identity{}, err
@@ -99,16 +120,22 @@ func (p *Profile) AddIdentity(name string, now time.Time) (control.Identity, err
 // Use stores that another identity is in use from now on, whose node is not to be seen before
 // a time, see Apart, and returns the profile as that identity sees it. Both share the vault,
 // and with it Close. The first time, the other begins with the relays that this one knows.
-// Where the identity is in use already, nothing is stored.
+// Where the identity is in use already, or is damaged, nothing is stored.
 func (p *Profile) Use(name string, seen time.Time) (*Profile, error) {
 	next := &Profile{vault: p.vault.Whole(), dir: p.dir, config: p.config}
 	err := p.vault.Whole().Update(func(tx *vault.Tx) error {
-		return changeRoster(tx, func(r *roster) error { return p.turnTo(tx, r, name, seen) })
+		if err := changeRoster(tx, func(r *roster) error { return p.turnTo(tx, r, name, seen) }); err != nil {
+			return err
+		}
+		return next.enter(tx)
 	})
-	if err != nil && !errors.Is(err, errUsed) {
+	if errors.Is(err, errUsed) {
+		err = next.vault.View(next.enter)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return next, next.vault.View(next.enter)
+	return next, nil
 }
 
 // errUsed says that the identity to be used is in use.
@@ -136,45 +163,4 @@ func (p *Profile) turnTo(tx *vault.Tx, r *roster, name string, seen time.Time) e
 		}
 	}
 	return lead(from.in(tx), to.in(tx))
-}
-
-// DeleteIdentity deletes an identity and all that is stored of it. When it returns
-// without an error, none of that is in the vault's file any more. The identity in use
-// stays.
-func (p *Profile) DeleteIdentity(name string) error {
-	whole := p.vault.Whole()
-	err := whole.Update(func(tx *vault.Tx) error {
-		var gone entry
-		var rest []vault.SpaceID
-		err := changeRoster(tx, func(r *roster) error {
-			var err error
-			if gone, err = r.named(name); err != nil {
-				return err
-			}
-			if gone.Name == r.Use || gone.Name == p.name {
-				return errors.New("this identity is in use: change to another with /id use first")
-			}
-			r.Identities = slices.DeleteFunc(r.Identities, func(e entry) bool { return e.Name == gone.Name })
-			for _, e := range r.Identities {
-				if !e.first() {
-					rest = append(rest, vault.SpaceID(e.Space))
-				}
-			}
-			return nil
-		})
-		switch {
-		case err != nil:
-			return err
-		case gone.first():
-			return tx.DropRest(bucketIdentities, rest)
-		}
-		return tx.DropSpace(vault.SpaceID(gone.Space))
-	})
-	if err != nil {
-		return err
-	}
-	if err := whole.Scrub(); err != nil {
-		return fmt.Errorf("the identity is deleted, but some of it is still in the profile's file: %w", err)
-	}
-	return nil
 }

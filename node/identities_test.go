@@ -343,10 +343,16 @@ func TestDeleteIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := sealedValues(t, path)
+		if err := os.WriteFile(path+".v1", []byte("of before an update"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if err := used.DeleteIdentity(strings.ToUpper(victim)); err != nil {
 			t.Fatal(err)
 		}
 		after := sealedValues(t, path)
+		if vault.Exists(path + ".v1") {
+			t.Errorf("%s: a copy that an update kept is there", victim)
+		}
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

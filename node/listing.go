@@ -114,6 +114,13 @@ func (l listing) relink(now time.Time) (listing, error) {
 	return l, nil
 }
 
+// relinked is relink where the link key may not stay in use. Of those that were given up the first is left to
+// itself if there are too many: its withdrawal stays where it is kept, and is nearest its end.
+func (l listing) relinked(now time.Time) (listing, error) {
+	l.past = l.past[:min(len(l.past), maxGivenUp-1)]
+	return l.relink(now)
+}
+
 // settled is the state once what was withdrawn for long enough is forgotten. What was withdrawn
 // in the future, by a clock that was wrong then, counts from now.
 func (l listing) settled(now time.Time) listing {

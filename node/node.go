@@ -192,7 +192,7 @@ func (n *Node) assemble() error {
 	}
 	n.messenger, err = newMessenger(n.profile, n.now, n.feed, n.log, who, n.overlay, n.directory)
 	if err != nil {
-		return err
+		return n.profile.orAnother(err)
 	}
 	n.publisher = discovery.NewPublisher(n.table, n.now, n.log, discovery.Publication{
 		What: "relay descriptor", Keys: []string{record.DescriptorKey(self)}, Every: descriptorEvery,

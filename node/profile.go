@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"chatnt/discovery/hashid"
@@ -58,6 +59,12 @@ type Profile struct {
 // OpenProfile opens the profile in dir, and makes it first where there is none.
 // The errors are those of vault.Open, fs errors, or a damaged profile.
 func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
+	return OpenProfileAs(dir, passphrase, "", time.Time{})
+}
+
+// OpenProfileAs does the same, and has the identity of a name be in use from now on, as Use does; an
+// empty name is the one used last. Of several identities, one that is damaged keeps nobody from the others.
+func OpenProfileAs(dir string, passphrase []byte, name string, seen time.Time) (*Profile, error) {
 	if len(passphrase) == 0 {
 		return nil, vault.ErrPassphrase
 	}
@@ -76,10 +83,35 @@ func OpenProfile(dir string, passphrase []byte) (*Profile, error) {
 		return nil, err
 	}
 	p := &Profile{vault: v, dir: dir, config: conf}
-	if err := p.load(); err != nil {
+	err = p.load()
+	switch listed := p.name != ""; {
+	case listed && name != "":
+		p, err = p.Use(name, seen)
+	case listed && err != nil:
+		err = p.orAnother(err)
+	}
+	if err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
 	return p, nil
+}
+
+// orAnother says which identities can be used in place of one that cannot be.
+func (p *Profile) orAnother(failed error) error {
+	var others []string
+	err := p.vault.Whole().View(func(tx *vault.Tx) error {
+		r, err := readRoster(tx)
+		for _, e := range r.Identities {
+			if e.Name != p.name {
+				others = append(others, "--id "+e.Name)
+			}
+		}
+		return err
+	})
+	if err != nil || len(others) == 0 {
+		return failed
+	}
+	return fmt.Errorf("%w; another can be used: chatnt %s", failed, strings.Join(others, " or "))
 }
 
 // load reads the profile's keys, and makes them if there are none. It writes
@@ -119,10 +151,13 @@ func (p *Profile) enter(tx *vault.Tx) error {
 	}
 	p.name, p.ports, p.several, p.seen = e.Name, e.first(), len(r.Identities) > 1, r.Seen
 	p.vault = e.view(p.vault)
-	if err = p.read(e.in(tx)); errors.Is(err, vault.ErrNotFound) && !e.first() {
-		return fmt.Errorf("the identity %q is damaged", e.Name)
+	switch err = p.read(e.in(tx)); {
+	case err == nil, errors.Is(err, vault.ErrNotFound) && e.first():
+		return err
+	case errors.Is(err, vault.ErrNotFound):
+		err = errors.New("a part of it is missing")
 	}
-	return err
+	return fmt.Errorf("the identity %q is damaged: %w", e.Name, err)
 }
 
 // read takes over what is stored. The error is vault.ErrNotFound if a key is missing.
@@ -280,6 +315,21 @@ func (p *Profile) Listed() bool { return p.listing.now().listed }
 // node has run on yet is then never listed at all.
 func (p *Profile) SetListed(listed bool, now time.Time) error {
 	_, err := p.listing.change(p.vault, func(l listing) (listing, error) { return l.settled(now).with(listed, now) })
+	return err
+}
+
+// errWasListed says that it is too late to begin unlisted.
+var errWasListed = errors.New("this identity has been listed already: /set listed off in its node takes the record back, which shows for two weeks")
+
+// BeginUnlisted has the person never be listed: nothing ever lies under the hashid. The error says so if
+// a node has run and listed the person already.
+func (p *Profile) BeginUnlisted(now time.Time) error {
+	_, err := p.listing.change(p.vault, func(l listing) (listing, error) {
+		if l.signed || !l.hidden.IsZero() {
+			return l, errWasListed
+		}
+		return l.with(false, now)
+	})
 	return err
 }
 

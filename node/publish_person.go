@@ -14,7 +14,7 @@ import (
 //
 // Each has a timer of its own, so that a node that keeps records of two of them sees no
 // rhythm that they share. What lies under a link key is numbered by a count of its own, and
-// neither that nor its expiry says when it was signed: see blurred.
+// neither that nor its expiry says when it was signed, nor does the number of a withdrawal: see blurred.
 func (n *Node) keyRecordPublications() []discovery.Publication {
 	all := []discovery.Publication{
 		{What: "key record", Every: keyRecordEvery, Copies: n.listedCopies, Outdated: n.olderKeyRecord, Overruled: n.takenBack},
@@ -86,7 +86,7 @@ func (n *Node) keyRecordCopies(now time.Time, link ed25519.PrivateKey) ([]record
 // number returns the sequence of a record that is signed now, and when it is to look signed.
 func (n *Node) number(now time.Time, link ed25519.PrivateKey) (uint64, time.Time, error) {
 	if link != nil {
-		return n.profile.blurred(now)
+		return n.profile.blurred(sequenceUnlisted, now)
 	}
 	sequence, err := n.profile.nextSequence(sequencePerson, now)
 	return sequence, now, err
@@ -95,7 +95,11 @@ func (n *Node) number(now time.Time, link ed25519.PrivateKey) (uint64, time.Time
 // withdrawn signs what takes the place of the key record that was taken back at since. It
 // expires with the last of the records that it is to keep away: it names the identity.
 func (n *Node) withdrawn(now, since time.Time, link ed25519.PrivateKey) ([]record.Copy, error) {
-	sequence, _, err := n.number(now, link)
+	name := sequencePerson
+	if link != nil {
+		name = sequenceUnlisted
+	}
+	sequence, _, err := n.profile.blurred(name, now)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +161,7 @@ func (n *Node) NewLink() error {
 	return nil
 }
 
-// relist publishes as the listing now says, and has contacts told of it.
+// relist publishes as the listing now says, and has contacts told of it. The node's descriptor stays as it is.
 func (n *Node) relist() {
 	n.personal.Renew()
 	n.messenger.tellLinks()

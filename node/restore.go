@@ -190,7 +190,9 @@ func (p *Profile) settle() error {
 	switch {
 	case err != nil:
 		return err
-	case owner == nil || owner.network == nil:
+	case owner == nil: // deleted
+		return p.forgetPorts()
+	case owner.network == nil:
 		return writeConfig(p.dir, p.config)
 	}
 	return owner.settleInvite()

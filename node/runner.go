@@ -22,6 +22,7 @@ type Runner struct {
 
 	mu        sync.Mutex
 	turn      *turn    // guarded by mu; the one that runs, or ran last
+	telling   *turn    // guarded by mu; whose Ready was handed out last; nil for none
 	next      *Profile // guarded by mu; whose turn is next, nil for none
 	at        bool     // guarded by mu; at once
 	destroyed bool     // guarded by mu
@@ -51,6 +52,9 @@ func NewRunner(cfg Config) (*Runner, error) {
 	r.cfg.Log = slog.New(r.log)
 	n, err := New(r.cfg)
 	if err != nil {
+		if who := cfg.Profile.shownName(); who != "" {
+			err = fmt.Errorf("the node of the identity %q cannot start: %w", who, err)
+		}
 		return nil, err
 	}
 	r.begin(cfg.Profile, n)
@@ -97,7 +101,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			next.seen = Apart(r.now())
 		}
 		cfg := r.cfg
-		if cfg.Profile, cfg.Listen, err = next, nil, nil; next.name == r.cfg.Profile.name {
+		if cfg.Profile, cfg.Listen, err = next, nil, nil; next.Hashid() == r.cfg.Profile.Hashid() { // names are given anew
 			cfg.Listen = r.cfg.Listen
 		} else {
 			cfg.Listen, err = AnyPort(r.cfg.Listen) // at one port it would be seen to be the same person
@@ -107,6 +111,11 @@ func (r *Runner) Run(ctx context.Context) error {
 			n, err = New(cfg)
 		}
 		if err != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.destroyed { // meanwhile
+				return r.failure
+			}
 			return fmt.Errorf("the node of the identity %q cannot start: %w", next.name, err)
 		}
 		t = r.begin(next, n)
@@ -162,6 +171,7 @@ func (t *turn) next(ctx context.Context) (control.Event, error) {
 func (r *Runner) ready(t *turn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.telling = t
 	select {
 	case <-t.shown: // the first
 	default:
@@ -193,8 +203,12 @@ func (r *Runner) Node() control.Node {
 // Identities returns the identities of the profile, in the order in which they were made.
 func (r *Runner) Identities() ([]control.Identity, error) { return r.current().profile.Identities() }
 
-// NewIdentity makes an identity under a local name, to be used some other time.
-func (r *Runner) NewIdentity(name string) (control.Identity, error) {
+// NewIdentity makes an identity under a local name, to be used some other time, and never listed
+// if it is not to be.
+func (r *Runner) NewIdentity(name string, unlisted bool) (control.Identity, error) {
+	if unlisted {
+		return r.current().profile.AddUnlisted(name, r.now())
+	}
 	return r.current().profile.AddIdentity(name, r.now())
 }
 
@@ -241,11 +255,23 @@ func (r *Runner) DeleteIdentity(name string) error { return r.current().profile.
 // Visible says whether who knows this person's hashid can find this node.
 func (r *Runner) Visible() control.Visible { return visible() }
 
-// Told notes that the person was told so.
-func (r *Runner) Told() error { return r.current().profile.setTold() }
+// Told notes that the person was told so, as the Ready that was handed out last asks for: another identity
+// may have taken the place of that one since.
+func (r *Runner) Told() error {
+	r.mu.Lock()
+	t := r.telling
+	r.mu.Unlock()
+	if t == nil {
+		return nil
+	}
+	return t.profile.setTold()
+}
 
 // SetVisible changes that, once it can be changed.
 func (r *Runner) SetVisible(on bool) (control.Visible, error) { return setVisible(on) }
+
+// Kept reports whether the profile is on the disk.
+func (r *Runner) Kept() bool { return r.current().profile.dir != "" }
 
 // Wipe destroys the profile, at once and for ever, and then ends the node: on return
 // nothing opens it any more. The error says what of it is left.

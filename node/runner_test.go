@@ -86,7 +86,7 @@ func TestRunnerChangesIdentity(t *testing.T) {
 	if !first.First || first.Identity != "" || first.Hashid != main.Hashid().String() {
 		t.Errorf("the first is ready as %+v", first)
 	}
-	work, err := r.NewIdentity("work")
+	work, err := r.NewIdentity("work", false)
 	if err := errors.Join(err, r.Told()); err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +150,32 @@ func TestRunnerChangesIdentity(t *testing.T) {
 	}
 }
 
+// Who is told what a first start shows is told of the identity whose Ready was shown, also when
+// another has taken its place meanwhile.
+func TestRunnerTellsOfWhoWasShown(t *testing.T) {
+	r := startRunner(t, netProfile(t, t.TempDir()), nil)
+	if err := r.Told(); err != nil || !r.ready().First {
+		t.Errorf("somebody was told before anything was shown: %v", err)
+	}
+	if _, err := r.NewIdentity("work", false); err != nil {
+		t.Fatal(err)
+	}
+	first := r.current()
+	if err := r.UseIdentity("work", true); err != nil {
+		t.Fatal(err)
+	}
+	<-first.after
+	if err := r.Told(); err != nil || !r.ready().First {
+		t.Errorf("of the second somebody was told before it was shown: %v", err)
+	}
+	if err := r.UseIdentity("main", true); err != nil {
+		t.Fatal(err)
+	}
+	if r.ready().First {
+		t.Error("of the first nobody was told")
+	}
+}
+
 // Whoever stops a Runner while one node takes the place of another stops both.
 func TestRunnerStopsBetween(t *testing.T) {
 	p := netProfile(t, t.TempDir())
@@ -203,7 +229,7 @@ func TestRunnerWipes(t *testing.T) {
 	var log bytes.Buffer
 	r := startRunner(t, p, slog.New(slog.NewTextHandler(&log, nil)).With("a", 1).WithGroup("g"))
 	r.ready()
-	if _, err := r.NewIdentity("work"); err != nil {
+	if _, err := r.NewIdentity("work", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Wipe(); err != nil {
@@ -212,7 +238,7 @@ func TestRunnerWipes(t *testing.T) {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the directory is there: %v", err)
 	}
-	if _, err := r.NewIdentity("more"); !errors.Is(err, vault.ErrClosed) {
+	if _, err := r.NewIdentity("more", false); !errors.Is(err, vault.ErrClosed) {
 		t.Errorf("an identity was made: %v", err)
 	}
 	if err := r.UseIdentity("work", true); !errors.Is(err, errEnded) {
@@ -230,11 +256,49 @@ func TestRunnerWipes(t *testing.T) {
 	}
 }
 
+// Another process can have the profile destroyed when nobody reads what the node tells any more, as
+// when its terminal is gone, and another identity's is about to run.
+func TestWipeWhenNobodyReads(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "profile")
+	p := netProfile(t, dir)
+	r := startRunner(t, p, nil)
+	r.ready()
+	if _, err := r.NewIdentity("work", false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- control.Listen(ctx, r.Runner, dir) }()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	for control.Ask(dir, "/id use work -now", new(struct{})) != nil { // until it serves
+		select {
+		case err := <-served:
+			served <- nil
+			t.Fatal(err)
+		default:
+		}
+	}
+	if err := control.Ask(dir, "/wipe -now", new(struct{})); err != nil {
+		t.Error(err)
+	}
+	if err := <-r.over; err != nil {
+		t.Error(err)
+	}
+	if left := filesIn(t, dir); slices.Contains(left, vaultName) {
+		t.Errorf("left are %q", left)
+	}
+}
+
 // One that is in memory only takes the same commands; wiping it is ending it.
 func TestRunnerOfTheEphemeral(t *testing.T) {
 	r := startRunner(t, testProfile(t), nil)
 	r.ready()
-	work, err := r.NewIdentity("work")
+	work, err := r.NewIdentity("work", false)
 	if err == nil {
 		err = r.UseIdentity("work", true)
 	}
@@ -243,6 +307,9 @@ func TestRunnerOfTheEphemeral(t *testing.T) {
 	}
 	if ready := r.ready(); ready.Hashid != work.Hashid {
 		t.Errorf("ready as %+v", ready)
+	}
+	if r.Kept() || !(&Runner{turn: &turn{profile: &Profile{dir: "somewhere"}}}).Kept() {
+		t.Error("what is on the disk is not told from what is not")
 	}
 	if err := errors.Join(r.Wipe(), <-r.over); err != nil {
 		t.Error(err)
@@ -258,7 +325,7 @@ func TestNodeAlone(t *testing.T) {
 	if err != nil || len(ids) != 1 || ids[0].Hashid != n.ID().Hashid || !ids[0].Used || n.Node() != control.Node(n) {
 		t.Errorf("the identities are %+v, %v", ids, err)
 	}
-	_, err = n.NewIdentity("work")
+	_, err = n.NewIdentity("work", false)
 	for _, err := range []error{err, n.UseIdentity("work", true), n.DeleteIdentity("work"), n.Wipe()} {
 		if !errors.Is(err, errAlone) {
 			t.Errorf("got %v", err)

@@ -32,7 +32,7 @@ func (n *Node) linkTakenBack(found []byte) bool {
 		return false
 	}
 	return n.listAnew("your link was given up since this copy of the profile was made: it has another now, which your contacts are told",
-		func(l listing, now time.Time) (listing, error) { return l.relink(now) })
+		func(l listing, now time.Time) (listing, error) { return l.relinked(now) })
 }
 
 // listAnew changes the listing as the table has it, and says so.
@@ -41,6 +41,7 @@ func (n *Node) listAnew(why string, to func(listing, time.Time) (listing, error)
 	_, err := n.profile.listing.change(n.profile.vault, func(l listing) (listing, error) { return to(l.settled(now), now) })
 	if err != nil {
 		n.log.Error("what a newer copy of this profile has taken back is published again", "error", err)
+		n.feed.emit(control.Warning{About: aboutListing, Text: "what you took back since this copy of the profile was made, your record or a link, is published again: " + err.Error()})
 		return false
 	}
 	n.feed.emit(control.Warning{About: aboutListing, Text: why})

@@ -114,9 +114,48 @@ func TestOlderCopyFindsAWithdrawal(t *testing.T) {
 	if n.linkTakenBack(givenUp) || n.linkTakenBack(nil) || n.takenBack(nil) {
 		t.Error("it is taken back twice, or by nothing")
 	}
+
+	back = takenBack(t, listed)
+	if err := back.load(); err != nil {
+		t.Fatal(err)
+	}
+	n = nodeOf(t, back)
 	back.vault = closedVault()
-	back.listing.state.listed = true
 	if n.takenBack(withdrawal) {
 		t.Error("what could not be stored counts")
+	}
+	if said := warned(t, n); !strings.Contains(said, "is published again: how this person is listed could not be stored") {
+		t.Errorf("the person is told %q", said)
+	}
+}
+
+// A link that a newer copy has given up does not stay in use because too many were given up: /invite new
+// refuses then, and says until when.
+func TestOlderCopyWithTooManyLinks(t *testing.T) {
+	now := time.Now()
+	p := testProfile(t)
+	n := nodeOf(t, p)
+	if err := n.SetListed(false); err != nil {
+		t.Fatal(err)
+	}
+	for range maxGivenUp {
+		if err := n.NewLink(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link, past := n.locator().Link, p.listing.now().past
+	until := withdrawnUntil(past[maxGivenUp-1].since).Local().Format("2 January 15:04")
+	if err := n.NewLink(); err == nil || !strings.HasSuffix(err.Error(), "8 times in two weeks: no more before "+until) || n.locator().Link != link {
+		t.Errorf("one too many: %v", err)
+	}
+	withdrawn, err := n.withdrawn(now, now, p.listing.now().link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !n.linkTakenBack(withdrawn[0].Value) || n.locator().Link == link || !strings.Contains(warned(t, n), "given up") {
+		t.Error("a link that was given up stays in use")
+	}
+	if left := p.listing.now().past; len(left) != maxGivenUp || record.LinkKey(left[0].key[32:]) != link || !left[1].key.Equal(past[0].key) {
+		t.Errorf("%d links are withdrawn", len(left))
 	}
 }

@@ -25,9 +25,16 @@ const (
 // be left, then the rest. It follows no symbolic link and touches no file but those
 // that this program makes. The error is vault.ErrInUse while a process has the profile
 // open, fs.ErrNotExist if there is none, or says what is left.
-func Wipe(dir string) error {
+func Wipe(dir string) error { return wipeIn(dir, vault.DestroyKeys) }
+
+// WipeInUse does the same while a process has the profile open that does nothing any more that it is
+// told: see vault.DestroyKeysInUse for what is certain then. Should that process go on, it finds its
+// file empty, and bbolt ends it by a panic: it has nothing left to run for.
+func WipeInUse(dir string) error { return wipeIn(dir, vault.DestroyKeysInUse) }
+
+func wipeIn(dir string, destroyKeys func(path string) error) error {
 	path := filepath.Join(dir, vaultName)
-	err := vault.DestroyKeys(path)
+	err := destroyKeys(path)
 	if errors.Is(err, fs.ErrNotExist) && len(halfRestored(dir)) > 0 {
 		err = nil
 	}
@@ -41,8 +48,13 @@ func Wipe(dir string) error {
 func (p *Profile) wipe() error {
 	path := p.vault.Path()
 	err := p.vault.DestroyKeys()
-	if p.dir == "" {
+	switch {
+	case p.dir == "":
 		return err
+	case errors.Is(err, fs.ErrExist): // it was destroyed, and another made there
+		return nil
+	case errors.Is(err, fs.ErrNotExist): // it was destroyed, and the rest may be there
+		err = nil
 	}
 	return removeFiles(p.dir, path, err)
 }
@@ -58,7 +70,7 @@ func removeFiles(dir, path string, failed error) error {
 	}
 	errs = append(errs, vault.Remove(path))
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
 	}
 	for _, e := range entries {

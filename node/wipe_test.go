@@ -72,6 +72,33 @@ func TestWipe(t *testing.T) {
 	}
 }
 
+// A profile that another process destroys while it is open is gone, and one that is made in its
+// place then is another's.
+func TestWipeInUse(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "profile")
+		p := openProfile(t, dir)
+		litter(t, dir)
+		if err := WipeInUse(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("left are %q", filesIn(t, dir))
+		}
+		if again {
+			if err := openProfile(t, dir).Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.wipe(); err != nil {
+			t.Error(err)
+		}
+		if there := vault.Exists(filepath.Join(dir, vaultName)); there != again {
+			t.Errorf("a profile is there: %v, want %v", there, again)
+		}
+	}
+}
+
 // What a killed restore has left goes as well, and where there is nothing else too.
 func TestWipeHalfRestored(t *testing.T) {
 	for _, whole := range []bool{true, false} {

@@ -32,7 +32,7 @@ func (c *common) ask(ctx context.Context, line string, result any, offline func(
 	}
 	defer clear(passphrase)
 	for give := time.Now().Add(busyWait); ; {
-		p, err := openIn(dir, passphrase)
+		p, err := c.openIn(dir, passphrase)
 		if err == nil {
 			return false, errors.Join(offline(p), p.Close())
 		}

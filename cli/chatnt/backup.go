@@ -77,7 +77,7 @@ func (f *backupFlags) backup(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer clear(seal)
-	p, err := openIn(dir, passphrase)
+	p, err := f.openIn(dir, passphrase)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +14,28 @@ import (
 
 func newID(std stdio) *cobra.Command {
 	c := &common{std: std}
+	var unlisted bool
 	cmd := &cobra.Command{
-		Use:     "id",
-		Short:   "Print your hashid, by which others find you",
-		Example: "  chatnt id",
-		Args:    exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		Use:   "id",
+		Short: "Print your hashid, by which others find you",
+		Long: `Print your hashid. With --unlisted it is not enough to find you, from the beginning: give
+that before the node first runs, which else lists you within seconds. Then only who has
+a link that /invite prints finds you.`,
+		Example: `  chatnt id
+  chatnt id --unlisted`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			var id control.ID
-			_, err = c.ask(cmd.Context(), "/id", &id, func(p *node.Profile) error {
+			running, err := c.ask(cmd.Context(), "/id", &id, func(p *node.Profile) error {
 				id.Hashid = p.Hashid().String()
+				if unlisted {
+					return p.BeginUnlisted(time.Now())
+				}
 				return nil
 			})
+			if err == nil && running && unlisted && id.Listed {
+				err = errors.New("the node that runs has listed you: /set listed off takes that back, which shows for two weeks")
+			}
 			if err != nil {
 				return err
 			}
@@ -32,6 +44,7 @@ func newID(std stdio) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	cmd.Flags().BoolVar(&unlisted, "unlisted", false, "have the hashid never be enough to find you; before the node first runs")
 	return cmd
 }
 

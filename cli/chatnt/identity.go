@@ -3,9 +3,6 @@ package main
 import (
 	"errors"
 	"strings"
-	"time"
-
-	"chatnt/node"
 )
 
 // identityFlag is the name of an identity. It is not empty where it is given: a script whose
@@ -24,17 +21,4 @@ func (i *identityFlag) Set(s string) error {
 	}
 	*i = identityFlag(s)
 	return nil
-}
-
-// use has the profile go over to the identity, if one is named. The profile that is returned
-// shares Close with that before.
-func (i identityFlag) use(p *node.Profile) (*node.Profile, error) {
-	if i == "" {
-		return p, nil
-	}
-	used, err := p.Use(string(i), node.Apart(time.Now()))
-	if err != nil {
-		return p, err
-	}
-	return used, nil
 }

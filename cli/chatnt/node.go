@@ -22,7 +22,6 @@ const stopWithin = 2500 * time.Millisecond
 type nodeFlags struct {
 	common
 	listen                   []string
-	id                       identityFlag
 	asJSON, headless, forget bool
 }
 
@@ -32,7 +31,10 @@ func newNode(std stdio) *cobra.Command {
 		Use:   "node",
 		Short: "Run the node and its prompt",
 		Long: `Run the node. It relays for others while it runs. In a terminal it has a prompt;
-/help lists the commands there.`,
+/help lists the commands there.
+
+With --ephemeral it is that of an identity of its own, which waits for nothing: who sees
+another of yours leave as it comes can guess that both are of one person.`,
 		Example: `  chatnt node
   chatnt node --listen /ip4/0.0.0.0/tcp/4001
   echo '/msg bob hello' | chatnt node --json`,
@@ -62,9 +64,6 @@ func (f *nodeFlags) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if p, err = f.id.use(p); err != nil {
-		return err
-	}
 	if p.Network() == nil {
 		if err := f.firstRun(ctx, p); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/term"
 
@@ -34,7 +35,7 @@ func (c *common) open(ctx context.Context) (*node.Profile, error) {
 		return nil, err
 	}
 	defer clear(passphrase)
-	return openIn(dir, passphrase)
+	return c.openIn(dir, passphrase)
 }
 
 // credentials returns what opens the profile.
@@ -47,8 +48,8 @@ func (c *common) credentials(ctx context.Context) (dir string, passphrase []byte
 }
 
 // openIn opens the profile in dir.
-func openIn(dir string, passphrase []byte) (*node.Profile, error) {
-	p, err := node.OpenProfile(dir, passphrase)
+func (c *common) openIn(dir string, passphrase []byte) (*node.Profile, error) {
+	p, err := node.OpenProfileAs(dir, passphrase, string(c.id), node.Apart(time.Now()))
 	switch {
 	case errors.Is(err, vault.ErrPassphrase):
 		return nil, fmt.Errorf("%w for the profile in %s: try again, or name another directory with --data", err, dir)

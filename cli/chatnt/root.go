@@ -16,6 +16,7 @@ type common struct {
 	std            stdio
 	data           string
 	passphraseFile string
+	id             identityFlag // the identity to use from now on, where a command takes one
 }
 
 func (c *common) flags(cmd *cobra.Command) {

@@ -35,7 +35,6 @@ func (e queuedError) Error() string { return string(e) }
 // outgoingText is a text that a command line asks to send.
 type outgoingText struct {
 	common
-	id         identityFlag
 	name, text string
 	verified   bool
 	wait       time.Duration
@@ -110,7 +109,11 @@ func (s *outgoingText) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var queued control.Stored
+	var (
+		queued control.Stored
+		from   control.ID // whose node runs before; none if none does
+	)
+	_, _ = s.askRunning("/id", &from)
 	running, err := s.ask(ctx, line, &queued, inNetwork(func(p *node.Profile) error {
 		return s.alone(ctx, p, func(ctx context.Context, ask asker) error {
 			if err := ask(line, &queued); err != nil {
@@ -129,7 +132,26 @@ func (s *outgoingText) send(ctx context.Context) error {
 		}
 		return err
 	}
-	return s.await(ctx, ask, queued.ID, "the running node goes on with it")
+	return s.await(ctx, sameIdentity(ask, from), queued.ID, "the running node goes on with it")
+}
+
+// errOther says that the node does not know of a text, as another identity's runs now.
+var errOther = errors.New("another identity is in use now")
+
+// sameIdentity is ask, but that it tells a text which is not known to the identity that runs from one
+// that is not known at all.
+func sameIdentity(ask asker, from control.ID) asker {
+	return func(line string, result any) error {
+		err := ask(line, result)
+		if err == nil || from.Hashid == "" || errors.Is(err, control.ErrNotRunning) || errors.Is(err, control.ErrNoAnswer) {
+			return err
+		}
+		var now control.ID
+		if ask("/id", &now) == nil && now.Hashid != from.Hashid {
+			return errOther
+		}
+		return err
+	}
 }
 
 // line is the command that has a node send the text, which may have several lines.
@@ -152,7 +174,8 @@ func (s *outgoingText) line() (string, error) {
 	return line, nil
 }
 
-// await looks how far a text is until it has ended, or its time is up.
+// await looks how far a text is until it has ended, or its time is up. It is stored: unless it is
+// known to be given up, the error says that it is queued, or it would be sent twice.
 func (s *outgoingText) await(ctx context.Context, ask asker, id, then string) error {
 	look := time.NewTicker(sendLook)
 	defer look.Stop()
@@ -162,8 +185,10 @@ func (s *outgoingText) await(ctx context.Context, ask asker, id, then string) er
 		switch {
 		case errors.Is(err, control.ErrNotRunning):
 			return queuedError("the text is queued, and the node has ended: it goes out when one runs again")
+		case errors.Is(err, errOther):
+			return queuedError("the text is queued, and another identity is in use now: it goes on when that which sends it is used again")
 		case err != nil && time.Now().After(late):
-			return err
+			return queuedError(fmt.Sprintf("the text is queued, and what came of it is not known: %v", err))
 		case err != nil: // many may ask at once
 		case text.State == control.Delivered:
 			return nil
@@ -203,9 +228,6 @@ func stillQueued(text control.Text) string {
 func (s *outgoingText) alone(whole context.Context, p *node.Profile, do func(context.Context, asker) error) error {
 	dir, err := s.dir()
 	if err != nil {
-		return err
-	}
-	if p, err = s.id.use(p); err != nil {
 		return err
 	}
 	if later := p.Unseen(time.Now()); later > 0 && s.wait > 0 {

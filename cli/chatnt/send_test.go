@@ -34,7 +34,7 @@ func TestSendAwaits(t *testing.T) {
 		"gone out before":      {[]any{changed}, sendLook / 2, 3, "not delivered yet (another key): then", []error{errors.New("gone out")}},
 		"and delivered":        {[]any{changed, control.Text{State: "delivered"}}, time.Minute, 0, "", []error{errors.New("gone out")}},
 		"the node ends":        {[]any{control.Text{State: "queued"}, control.ErrNotRunning}, time.Minute, 3, "the node has ended", nil},
-		"the node never says":  {[]any{broken}, sendLook / 2, 1, "busy", nil},
+		"the node never says":  {[]any{broken}, sendLook / 2, 3, "queued, and what came of it is not known: the node is busy", nil},
 		"the program is ended": {[]any{context.Canceled}, time.Minute, 1, "canceled", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +71,39 @@ func TestSendAwaits(t *testing.T) {
 				t.Errorf("it was asked %d times to take it back", cancelled)
 			}
 		})
+	}
+}
+
+// A text whose identity is not in use any more waits, which is another thing than one that is not known.
+func TestSendWhileIdentitiesChange(t *testing.T) {
+	unknown := errors.New("no text with this id is known")
+	for name, test := range map[string]struct {
+		before, after string // the hashids of whose node runs
+		code          int
+		says          string
+	}{
+		"another's":          {"a", "b", exitQueued, "another identity is in use now: it goes on when that which sends it is used again"},
+		"the same":           {"a", "a", exitQueued, "what came of it is not known: no text with this id is known"},
+		"nobody's is known":  {"", "b", exitQueued, "what came of it is not known"},
+		"none answers to it": {"a", "", exitQueued, "what came of it is not known"},
+	} {
+		s, first := &outgoingText{wait: 2 * sendLook}, true
+		ask := func(line string, result any) error {
+			switch {
+			case line == "/id" && test.after != "":
+				result.(*control.ID).Hashid = test.after
+				return nil
+			case first:
+				first = false
+				*result.(*control.Text) = control.Text{State: "queued"}
+				return nil
+			}
+			return unknown
+		}
+		err := s.await(t.Context(), sameIdentity(ask, control.ID{Hashid: test.before}), "7", "then")
+		if got := exitCode(err); got != test.code || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: exits with %d: %v", name, got, err)
+		}
 	}
 }
 

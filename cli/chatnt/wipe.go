@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"chatnt/node"
+	"chatnt/node/control"
 	"chatnt/node/vault"
 )
 
@@ -23,7 +25,10 @@ func newWipe(std stdio) *cobra.Command {
 		Use:   "wipe",
 		Short: "Destroy the profile, at once and for ever",
 		Long: `Destroy the profile with all its identities, contacts and keys. It needs no
-passphrase, and ends the node that runs on the profile. What a solid-state disk,
+passphrase, and ends the node that runs on the profile. One that does not answer within
+a few seconds, being stopped or hung, is not waited for: the keys are destroyed in the
+file that it has open, and the file is removed; the process keeps them in its memory
+until it goes on, which ends it, or is killed. What a solid-state disk,
 a snapshot or a backup keeps of the files is out of reach; without the keys, which
 go first, it does not open.`,
 		Example: `  chatnt wipe
@@ -39,7 +44,7 @@ go first, it does not open.`,
 					return err
 				}
 			}
-			return c.wipe(dir)
+			return c.wipe(cmd.Context(), dir)
 		},
 	}
 	c.flags(cmd)
@@ -61,17 +66,46 @@ func (c *common) confirmWipe(ctx context.Context, dir string) error {
 	return nil
 }
 
+// The times that are waited for others: whoever destroys a profile has no more.
+const (
+	wipeAnswer = 2 * time.Second // for a running node to do it
+	wipeWait   = time.Second     // for a process to end that has the profile open
+	wipeAgain  = 50 * time.Millisecond
+)
+
 // wipe has a running node destroy its profile, or else does it here.
-func (c *common) wipe(dir string) error {
-	if running, err := c.askRunning("/wipe -now", new(struct{})); running || err != nil {
+func (c *common) wipe(ctx context.Context, dir string) error {
+	told := control.AskWithin(dir, "/wipe -now", wipeAnswer, new(struct{}))
+	if told == nil {
+		return nil
+	}
+	answered := !errors.Is(told, control.ErrNotRunning) && !errors.Is(told, control.ErrNoAnswer)
+	switch err := wipeHere(ctx, dir); {
+	case errors.Is(err, fs.ErrNotExist) && answered:
+		return told // it has destroyed the keys, and says what is left
+	case errors.Is(err, fs.ErrNotExist) && errors.Is(told, control.ErrNotRunning):
+		return fmt.Errorf("there is no profile in %s", dir)
+	case errors.Is(err, fs.ErrNotExist): // it has ended as it did it
+		return nil
+	default:
 		return err
 	}
-	err := node.Wipe(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no profile in %s", dir)
-	case errors.Is(err, vault.ErrInUse):
-		return fmt.Errorf("%w, in %s: stop that one first", err, dir)
+}
+
+// wipeHere destroys a profile, also one that a process has open which does not end.
+func wipeHere(ctx context.Context, dir string) error {
+	for late := time.Now().Add(wipeWait); ; {
+		err := node.Wipe(dir)
+		if !errors.Is(err, vault.ErrInUse) {
+			return err
+		}
+		if time.Now().After(late) {
+			return node.WipeInUse(dir)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wipeAgain):
+		}
 	}
-	return err
 }

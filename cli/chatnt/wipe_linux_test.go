@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -34,6 +35,38 @@ func createNetwork(t *testing.T, dir string) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A node that is stopped, or hangs, keeps no profile from being destroyed. It ends when it goes on.
+func TestWipeOfAStoppedNode(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "p")
+	createNetwork(t, dir)
+	node, person := onTerminal(t, dir)
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(t, person, "Ready in fam")
+	if err := node.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	wipe, at := onTerminal(t, dir, "wipe")
+	if err := wipe.Start(); err != nil {
+		t.Fatal(err)
+	}
+	readUntil(t, at, "Do it? [y/N]")
+	if _, err := at.WriteString("y\r"); err != nil {
+		t.Fatal(err)
+	}
+	if err := wipe.Wait(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is there: %v", err)
+	}
+	if err := node.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	_ = node.Wait() // however it ends
 }
 
 // A person is asked once before anything is destroyed, and only a yes does it: in the

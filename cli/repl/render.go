@@ -142,6 +142,8 @@ func Result(result any) string {
 	case control.Visible:
 		first := min(1, len(r.Why))
 		fmt.Fprintf(&b, "%s%s.\n", strings.ToUpper(r.Why[:first]), Clean(r.Why[first:]))
+	case control.Wiped:
+		b.WriteString(wiped(r))
 	case control.Nick:
 		fmt.Fprintf(&b, "You call yourself %s.\n", quote(r.Nick))
 	case control.Invite:
@@ -205,7 +207,7 @@ func listing(l control.Listing) string {
 	if l.Listed {
 		return "You are listed: whoever knows your hashid can find you and ask you.\n"
 	}
-	return "You are not listed: only your contacts, and who has a link that /invite prints from now on, can find you; for two weeks whoever knows your hashid sees that you took your record back.\n"
+	return "You are not listed: only your contacts, and who has a link that /invite prints from now on, can find you. If you were listed before, whoever knows your hashid sees for two weeks that you took your record back.\n"
 }
 
 // listed is the same in a few words.
@@ -229,14 +231,28 @@ func latency(l string) string {
 
 // identity shows one of a profile's identities.
 func identity(i control.Identity) string {
-	mark, made := ' ', ""
+	mark, made, hashid := ' ', "", i.Hashid
 	if i.Used {
 		mark = '*'
+	}
+	if i.Unlisted {
+		made += "  not listed"
+	}
+	if i.Damaged {
+		hashid = "is damaged, and cannot be used"
 	}
 	if !i.Made.IsZero() {
 		made = "  made " + i.Made.Local().Format("2006-01-02")
 	}
-	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), i.Hashid, made)
+	return fmt.Sprintf("%c %-16s %s%s\n", mark, Inline(i.Name), hashid, made)
+}
+
+// wiped says what is gone.
+func wiped(w control.Wiped) string {
+	if w.Ephemeral {
+		return "This identity is gone: it was nowhere on the disk. A profile on the disk is as it was.\n"
+	}
+	return "The profile is destroyed.\n"
 }
 
 // settings says what is kept of a conversation.

@@ -44,7 +44,7 @@ func Run(ctx context.Context, profile control.Profile, in, out *os.File) error {
 			switch e := e.(type) {
 			case control.Ready:
 				once.Do(func() { close(ready) })
-				if e.First {
+				if e.First && in != nil { // somebody types here, and reads
 					_ = profile.Told() // or it is told again
 				}
 			case control.ContactChanged, control.Warning: // of the open conversation, it may be

@@ -21,7 +21,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"help", "", "this list", (*Dialogue).help},
-		{"id", "[list | new NAME | use NAME [-now] | delete NAME [-now]]", "your hashid and your node's id; other identities, of which one is in use", (*Dialogue).id},
+		{"id", "[list | new NAME [-unlisted] | use NAME [-now] | delete NAME [-now]]", "your hashid and your node's id; other identities, of which one is in use", (*Dialogue).id},
 		{"nick", "[NAME]", "what you call yourself to others", (*Dialogue).nick},
 		{"invite", "[me | network | new]", "a link to you and this network, or to one of them; new makes the links to you that you gave away before worthless", (*Dialogue).invite},
 		{"add", "HASHID|INVITE NAME [TEXT]", "ask somebody to become a contact; NAME is yours to choose", (*Dialogue).add},
@@ -43,7 +43,7 @@ func commands() []command {
 		{"peers", "", "the relays you know", (*Dialogue).peers},
 		{"path", "", "the relays your last message went through", (*Dialogue).path},
 		{"status", "[ID]", "how the node is doing, or how far a text has come", (*Dialogue).status},
-		{"wipe", "[-now]", "destroy the profile, at once and for ever", (*Dialogue).wipe},
+		{"wipe", "[-now]", "destroy the profile, at once and for ever; of --ephemeral, end the identity that is nowhere on the disk", (*Dialogue).wipe},
 		{"quit", "", "stop", (*Dialogue).quit},
 	}
 }

@@ -32,7 +32,14 @@ type Dialogue struct {
 // NewDialogue begins a dialogue with the node of a profile, whichever runs at the time
 // of a line.
 func NewDialogue(p Profile) *Dialogue {
-	return &Dialogue{profile: p, node: p.Node(), quitting: make(chan struct{}), numbers: make(map[string]string)}
+	s := newDialogue(p)
+	s.node = p.Node()
+	return s
+}
+
+// newDialogue waits for no node: another may be about to run, whose Ready nobody reads.
+func newDialogue(p Profile) *Dialogue {
+	return &Dialogue{profile: p, quitting: make(chan struct{}), numbers: make(map[string]string)}
 }
 
 // Open returns the contact of the open conversation as it is now; false if none is open.
@@ -81,8 +88,8 @@ func (s *Dialogue) Execute(line string) (any, error) {
 	if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
 		return nil, errors.New("this line is not text: it is not valid UTF-8, or has a zero byte")
 	}
-	command := strings.TrimLeft(line, " \t") // or a space too many would send it to somebody
-	if command != "/quit" {                  // which waits for nothing
+	command := strings.TrimLeft(line, " \t")                             // or a space too many would send it to somebody
+	if name, _ := word(command); command != "/quit" && name != "/wipe" { // which wait for nothing
 		s.turn(s.profile.Node())
 	}
 	switch {

@@ -14,9 +14,9 @@ func (f *fakeNode) Identities() ([]control.Identity, error) {
 	return []control.Identity{{Name: "main", Hashid: "me", Node: "here", Used: true}, {Name: "work", Hashid: "too", Node: "there"}}, nil
 }
 
-func (f *fakeNode) NewIdentity(name string) (control.Identity, error) {
+func (f *fakeNode) NewIdentity(name string, unlisted bool) (control.Identity, error) {
 	f.note("new identity %s", name)
-	return control.Identity{Name: name, Hashid: "new"}, nil
+	return control.Identity{Name: name, Hashid: "new", Unlisted: unlisted}, nil
 }
 
 func (f *fakeNode) UseIdentity(name string, now bool) error {
@@ -51,5 +51,7 @@ func (f *fakeNode) SetVisible(on bool) (control.Visible, error) {
 	f.hidden = false
 	return f.Visible(), nil
 }
+
+func (f *fakeNode) Kept() bool { return !f.ephemeral }
 
 func (f *fakeNode) Wipe() error { f.note("wipe"); return nil }

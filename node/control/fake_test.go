@@ -33,6 +33,8 @@ type fakeNode struct {
 	rekeyed  bool   // guarded by mu: bob has come with another key
 	hidden   bool   // for who asks from one goroutine
 	latency  string // guarded by mu
+
+	ephemeral bool // for who asks from one goroutine
 }
 
 func newFake(events ...control.Event) *fakeNode {

@@ -18,12 +18,13 @@ type Profile interface {
 	Node() Node
 
 	Identities() ([]Identity, error)
-	NewIdentity(name string) (Identity, error)
+	NewIdentity(name string, unlisted bool) (Identity, error)
 	UseIdentity(name string, now bool) error
 	DeleteIdentity(name string) error
 	Visible() Visible
 	Told() error // the person was told what First in Ready asks for
 	SetVisible(on bool) (Visible, error)
+	Kept() bool // it is on the disk, and so is what Wipe destroys
 	Wipe() error
 }
 
@@ -34,6 +35,9 @@ type Identity struct {
 	Node   string    `json:"node"`
 	Made   time.Time `json:"made,omitzero"`
 	Used   bool      `json:"used"` // it is the one in use
+
+	Unlisted bool `json:"unlisted,omitempty"` // the hashid is not enough to find it
+	Damaged  bool `json:"damaged,omitempty"`  // it cannot be used
 }
 
 // Identities is the result of /id list.
@@ -53,7 +57,27 @@ type Visible struct {
 	Why     string `json:"why"`
 }
 
-const now = "-now" // no question is asked, and nothing waited for
+// Wiped is the result of /wipe: that the profile is destroyed or, if it was nowhere on the
+// disk, that what ran is forgotten.
+type Wiped struct {
+	Ephemeral bool `json:"ephemeral,omitempty"`
+}
+
+const (
+	now        = "-now" // no question is asked, and nothing waited for
+	unlistedAs = "-unlisted"
+)
+
+// idFlags are the flags that a name in /id may have behind it.
+func idFlags(what, flag string) bool {
+	switch what {
+	case "use", "delete":
+		return flag == now
+	case "new":
+		return flag == unlistedAs
+	}
+	return false
+}
 
 // id is /id: whose node this is, and all that has to do with other identities.
 func (s *Dialogue) id(rest string) (any, error) {
@@ -62,7 +86,7 @@ func (s *Dialogue) id(rest string) (any, error) {
 	flag, rest := word(rest)
 	bare := name == "" && flag == ""
 	switch {
-	case rest != "" || flag != "" && (what != "delete" && what != "use" || flag != now):
+	case rest != "" || flag != "" && !idFlags(what, flag):
 		return nil, usage("id")
 	case what == "" && bare:
 		return s.node.ID(), nil
@@ -72,7 +96,7 @@ func (s *Dialogue) id(rest string) (any, error) {
 	case bare:
 		return nil, usage("id")
 	case what == "new":
-		return s.profile.NewIdentity(name)
+		return s.profile.NewIdentity(name, flag == unlistedAs)
 	case what == "use":
 		if err := s.profile.UseIdentity(name, flag == now); err != nil {
 			return nil, err
@@ -110,15 +134,21 @@ func (s *Dialogue) wipe(rest string) (any, error) {
 	if rest != "" || flag != "" && flag != now {
 		return nil, usage("wipe")
 	}
+	kept := s.profile.Kept()
+	what := "this destroys the profile with all its identities, contacts and keys, and cannot be undone"
+	if !kept {
+		what = "this ends the identity that runs here, which is nowhere on the disk, and cannot be undone; a profile on the disk stays as it is"
+	}
 	if flag == "" {
-		if err := s.confirm("this destroys the profile with all its identities, contacts and keys, and cannot be undone", "/wipe "+now); err != nil {
+		if err := s.confirm(what, "/wipe "+now); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.profile.Wipe(); err != nil {
 		return nil, err
 	}
-	return s.quit("")
+	_, err := s.quit("")
+	return Wiped{Ephemeral: !kept}, err
 }
 
 // visible is /set visible.

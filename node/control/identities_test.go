@@ -21,6 +21,9 @@ func TestIdentityCommands(t *testing.T) {
 		{line: "/id new", fails: "this is written /id ["},
 		{line: "/id nonsense x", fails: "this is written /id ["},
 		{line: "/id new x", did: "new identity x", result: `{"name":"x","hashid":"new","node":"","used":false}`},
+		{line: "/id new x -unlisted", did: "new identity x", result: `{"name":"x","hashid":"new","node":"","used":false,"unlisted":true}`},
+		{line: "/id use x -unlisted", fails: "this is written /id ["},
+		{line: "/id new x -unlisted x", fails: "this is written /id ["},
 		{line: "/id new x y", fails: "this is written /id ["},
 		{line: "/id use work -later", fails: "this is written /id ["},
 		{line: "/id list -now", fails: "this is written /id ["},
@@ -69,6 +72,32 @@ func TestIdentityCommands(t *testing.T) {
 	}
 	if _, err := s.Execute("/wipe -now"); err != nil || !s.Over() || !slices.Equal(f.done(), []string{"wipe"}) {
 		t.Errorf("/wipe -now: %v, over: %v", err, s.Over())
+	}
+}
+
+// Where nothing is on the disk, /wipe ends an identity and says so: who has a profile there too
+// is not to take it for destroyed.
+func TestWipeOfTheEphemeral(t *testing.T) {
+	for ephemeral, want := range map[bool]struct{ asks, result string }{
+		false: {"This destroys the profile with all its identities, contacts and keys, and cannot be undone. Do it?", `{}`},
+		true: {
+			"This ends the identity that runs here, which is nowhere on the disk, and cannot be undone; a profile on the disk stays as it is. Do it?",
+			`{"ephemeral":true}`,
+		},
+	} {
+		f := newFake()
+		f.ephemeral = ephemeral
+		s := control.NewDialogue(f)
+		s.Confirm = func(question string) bool {
+			if question != want.asks {
+				t.Errorf("asked %q, want %q", question, want.asks)
+			}
+			return true
+		}
+		result, err := s.Execute("/wipe")
+		if err != nil || asJSON(t, result) != want.result || !s.Over() || !slices.Equal(f.done(), []string{"wipe"}) {
+			t.Errorf("ephemeral %v: %v, %v", ephemeral, result, err)
+		}
 	}
 }
 

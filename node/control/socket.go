@@ -28,8 +28,12 @@ const (
 	acceptAgain = 100 * time.Millisecond // after a client could not be accepted
 )
 
-// ErrNotRunning says that no node runs on a profile.
-var ErrNotRunning = errors.New("no node is running on this profile")
+var (
+	// ErrNotRunning says that no node runs on a profile.
+	ErrNotRunning = errors.New("no node is running on this profile")
+	// ErrNoAnswer says that one does not answer in time, or ended before it could.
+	ErrNoAnswer = errors.New("the running node does not answer")
+)
 
 // Listen serves the control socket in a profile's directory until ctx ends. The
 // directory is its owner's alone, and so is the socket: who can reach it could
@@ -91,7 +95,7 @@ func serveClient(ctx context.Context, p Profile, conn net.Conn) {
 		_ = conn.SetReadDeadline(time.Unix(1, 0))
 	})
 	lines := readLines(ctx, conn)
-	_ = serve(ctx, NewDialogue(p), lines, NewWriter(conn)) // a client that goes away is no event
+	_ = serve(ctx, newDialogue(p), lines, NewWriter(conn)) // a client that goes away is no event
 	cancel()
 	<-ended
 	_ = conn.Close()
@@ -100,23 +104,27 @@ func serveClient(ctx context.Context, p Profile, conn net.Conn) {
 
 // Ask has the node that runs on the profile in dir carry out one line, and
 // decodes the fields of its result into result. The error is ErrNotRunning if
-// there is no such node.
-func Ask(dir, line string, result any) error {
+// there is no such node, and ErrNoAnswer after ten seconds.
+func Ask(dir, line string, result any) error { return AskWithin(dir, line, clientWait, result) }
+
+// AskWithin does the same, and waits as long as it is told to.
+func AskWithin(dir, line string, wait time.Duration, result any) error {
 	path, release, err := socketPath(dir)
 	if err != nil {
 		return ErrNotRunning
 	}
 	defer release()
-	conn, err := net.DialTimeout("unix", path, clientWait)
+	late := time.Now().Add(wait)
+	conn, err := net.DialTimeout("unix", path, wait)
 	if err != nil {
 		return ErrNotRunning
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(clientWait)); err != nil {
+	if err := conn.SetDeadline(late); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(conn, line); err != nil {
-		return fmt.Errorf("the running node does not answer: %w", err)
+		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
 	return readAnswer(conn, line, result)
 }
@@ -127,7 +135,7 @@ func readAnswer(r io.Reader, line string, result any) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxAnswer)
 	if !lines.Scan() {
-		return errors.New("the running node does not answer")
+		return ErrNoAnswer
 	}
 	var answer struct {
 		Event string `json:"event"`

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // A vault is destroyed in two steps, so that the one that counts comes first:
@@ -29,8 +30,8 @@ var ErrForeign = errors.New("this is not a profile's file")
 const tempPrefix = ".vault-"
 
 // DestroyKeys makes the vault at path, and every copy of it that this package keeps
-// beside it, unreadable for ever. It needs no passphrase; nobody may have the vault
-// open. It follows no symbolic link, and touches no file that is not a vault's: the
+// beside it, unreadable for ever. It needs no passphrase. While a process has the vault open
+// the error is ErrInUse, and nothing is done. It follows no symbolic link, and touches no file that is not a vault's: the
 // error is then ErrForeign, or fs.ErrNotExist if there is no vault at all. On other
 // errors it has gone on with the other files.
 func DestroyKeys(path string) error {
@@ -41,10 +42,44 @@ func DestroyKeys(path string) error {
 	if err == nil {
 		_ = db.Close()
 	}
-	return destroyKeys(path)
+	_, err = destroyKeys(path)
+	return err
 }
 
-// DestroyKeys does the same for this vault, and closes it.
+// DestroyKeysInUse does the same while another process has the vault open, whose lock keeps out
+// only those who ask for it: for when that process does nothing any more that it is told.
+//
+// That process sees what is overwritten here, and copies no more from there. What it had read
+// already, within a transaction, it may yet write, to another place in the file; so the files
+// are looked through again, a moment after, until there was nothing. A process that was
+// stopped between the two can still write it when it goes on: to a file that then has no
+// name, after Remove, and is gone when the process ends. Its memory holds the keys until then.
+func DestroyKeysInUse(path string) error {
+	_, err := destroyKeys(path)
+	for range inUseLooks {
+		if err != nil {
+			return err
+		}
+		time.Sleep(inUsePause)
+		again, failed := destroyKeys(path)
+		if errors.Is(failed, fs.ErrNotExist) { // that process has come to it and done the same
+			break
+		}
+		if err = failed; !again {
+			break
+		}
+	}
+	return err
+}
+
+const (
+	inUsePause = 200 * time.Millisecond // many times what a transaction takes from reading a page to writing it
+	inUseLooks = 5                      // whoever writes the key that often has it otherwise
+)
+
+// DestroyKeys does the same for this vault, and closes it. If another process
+// has destroyed it already the error is fs.ErrNotExist, or fs.ErrExist if there is another vault in
+// its place since, which is left alone.
 func (v *Vault) DestroyKeys() error {
 	if v.of != nil {
 		return v.of.DestroyKeys()
@@ -57,8 +92,8 @@ func (v *Vault) DestroyKeys() error {
 	v.closed = true
 	v.keys.wipe()
 	var err error
-	if v.path != "" {
-		err = destroyKeys(v.path) // before the lock goes
+	if d, ok := v.store.(*disk); ok {
+		err = d.destroyKeys(v.path) // before the lock goes
 	}
 	return errors.Join(err, v.store.close())
 }
@@ -66,34 +101,48 @@ func (v *Vault) DestroyKeys() error {
 // Path is where the vault's file is, with symbolic links followed; "" for one in memory.
 func (v *Vault) Path() string { return v.Whole().path }
 
-func destroyKeys(path string) error {
+func (d *disk) destroyKeys(path string) error {
+	own, err := d.file.Stat()
+	if err != nil {
+		return err
+	}
+	if Exists(path) && !isAt(own, path) {
+		return fs.ErrExist
+	}
+	_, err = destroyKeys(path)
+	return err
+}
+
+// destroyKeys reports whether there was any key left to destroy.
+func destroyKeys(path string) (fresh bool, err error) {
 	var (
 		errs    []error
 		known   bool
 		foreign bool // the file has no header: another's, or, as a copy beside it has one, damaged
 	)
 	for _, name := range append(allNames(path), temps(path)...) {
-		blotted, err := blot(name)
+		found, keys, err := blot(name)
+		fresh = fresh || keys
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case errors.Is(err, ErrForeign) && name == path:
-			return fmt.Errorf("%s is left as it is: %w", path, err)
+			return fresh, fmt.Errorf("%s is left as it is: %w", path, err)
 		case errors.Is(err, ErrForeign): // which only has the name of a copy
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s cannot be destroyed: %w", filepath.Base(name), plain(err)))
-		case blotted:
+		case found:
 			known = true
 		case name == path:
 			foreign = true
 		}
 	}
 	if foreign && !known {
-		return errors.Join(append(errs, fmt.Errorf("%s is left as it is: %w", path, ErrForeign))...)
+		return fresh, errors.Join(append(errs, fmt.Errorf("%s is left as it is: %w", path, ErrForeign))...)
 	}
 	if len(errs) == 0 && !known {
-		return fs.ErrNotExist
+		return fresh, fs.ErrNotExist
 	}
-	return errors.Join(errs...)
+	return fresh, errors.Join(errs...)
 }
 
 // Remove overwrites and removes the files of a vault at path whose keys were
@@ -106,7 +155,7 @@ func Remove(path string) error {
 			continue // DestroyKeys has told
 		}
 		temp := filepath.Join(filepath.Dir(path), tempPrefix+digits())
-		if err := os.Rename(name, temp); err != nil {
+		if err := os.Rename(name, temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may be at it, too
 			errs = append(errs, fmt.Errorf("%s is left: %w", filepath.Base(name), plain(err)))
 		}
 	}
@@ -114,7 +163,7 @@ func Remove(path string) error {
 		if info, err := os.Lstat(name); err == nil {
 			_ = blank(name, info.Size()) // it does not open, and to leave it is no better
 		}
-		if err := os.Remove(name); err != nil {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("%s is left: %w", filepath.Base(name), plain(err)))
 		}
 	}
@@ -156,12 +205,12 @@ func digits() string {
 }
 
 // blot overwrites every header in a file, so that it is still known for one but holds
-// no key, and reports whether there was one. It looks for it byte by byte: the file
+// no key, and reports whether there was one, and one that held a key. It looks for it byte by byte: the file
 // may be damaged, or half written.
-func blot(path string) (found bool, err error) {
+func blot(path string) (found, fresh bool, err error) {
 	f, err := openOwn(path)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	const overlap = len(headerKey) + headerSize - 1
@@ -170,7 +219,7 @@ func blot(path string) (found bool, err error) {
 	for at := int64(0); ; at += pieceSize {
 		n, err := f.ReadAt(piece, at)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return found, err
+			return found, fresh, err
 		}
 		for from := 0; ; {
 			i := bytes.Index(piece[from:n], []byte(headerKey))
@@ -181,10 +230,15 @@ func blot(path string) (found bool, err error) {
 			if from+headerSize > n || checkHeader(piece[from:from+headerSize]) != nil {
 				continue
 			}
-			if _, err := f.WriteAt(blotted(piece[from]), at+int64(from)); err != nil {
-				return found, err
-			}
 			found = true
+			empty := blotted(piece[from])
+			if bytes.Equal(piece[from:from+headerSize], empty) {
+				continue
+			}
+			if _, err := f.WriteAt(empty, at+int64(from)); err != nil {
+				return found, fresh, err
+			}
+			fresh = true
 		}
 		if err != nil {
 			break
@@ -193,7 +247,7 @@ func blot(path string) (found bool, err error) {
 	if found {
 		err = f.Sync()
 	}
-	return found, err
+	return found, fresh, err
 }
 
 // blotted is a header of a version that no passphrase opens.

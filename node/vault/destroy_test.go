@@ -144,6 +144,73 @@ func TestDestroyOpenVault(t *testing.T) {
 	}
 }
 
+// A vault that a process has open, and goes on writing, holds no key afterwards, wherever that process
+// has written it meanwhile. When the process is told to do the same it finds nothing to do, and leaves alone
+// what has taken the place of its file.
+func TestDestroyInUse(t *testing.T) {
+	v, path := create(t)
+	put(t, v, "b", "k", "value")
+	var header []byte
+	if err := v.store.view(func(p pages) error { header = bytes.Clone(p.(diskPages).header()); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link") // the file, after it has lost its name
+	if err := os.Link(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := DestroyKeys(path); !errors.Is(err, ErrInUse) {
+		t.Fatalf("as if nobody had it open: %v", err)
+	}
+	done, written := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-done:
+				written <- nil
+				return
+			default:
+			}
+			if err := v.Update(func(tx *Tx) error { return tx.Put("b", "k", []byte("other")) }); err != nil {
+				written <- err
+				return
+			}
+		}
+	}()
+	err := DestroyKeysInUse(path)
+	close(done)
+	if err := errors.Join(err, <-written); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(link); err != nil || bytes.Contains(raw, header[saltAt:sumAt]) {
+		t.Errorf("the key is in the file: %v", err)
+	}
+	if err := Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(link); err != nil || !bytes.Equal(raw, make([]byte, len(raw))) {
+		t.Errorf("something is in the file: %v", err)
+	}
+	next, err := Create(path, passphrase())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.DestroyKeys(); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("with another in its place: %v", err)
+	}
+	if next, err = Open(path, passphrase(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(path), next.DestroyKeys()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("with nothing in its place: %v", err)
+	}
+	if err := DestroyKeysInUse(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("where there is none: %v", err)
+	}
+}
+
 // What is not a vault is left as it is, byte for byte, and what links lead to.
 func TestDestroyIsForVaultsOnly(t *testing.T) {
 	v, sound := create(t)
@@ -211,7 +278,7 @@ func TestBlot(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
 		write600(t, path, raw)
 		for range 2 {
-			if found, err := blot(path); err != nil || !found {
+			if found, _, err := blot(path); err != nil || !found {
 				t.Errorf("at %d: found is %v, %v", at, found, err)
 			}
 			if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {

@@ -188,9 +188,12 @@ func (f *found) open(path string, o opener, migrate func(*Tx) error) (*disk, *ke
 	return d, f.keys, nil
 }
 
-func (f *found) is(path string) bool {
+func (f *found) is(path string) bool { return isAt(f.info, path) }
+
+// isAt reports whether a file has the name path.
+func isAt(file os.FileInfo, path string) bool {
 	info, err := os.Lstat(path)
-	return err == nil && os.SameFile(info, f.info)
+	return err == nil && os.SameFile(info, file)
 }
 
 func (f *found) isOpen(file *os.File) bool {
