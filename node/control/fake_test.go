@@ -24,6 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeNode struct {
 	events chan control.Event
 
+	ephemeral bool // for who asks from one goroutine
+
 	mu   sync.Mutex
 	did  []string // guarded by mu
 	nick string   // guarded by mu
@@ -31,8 +33,6 @@ type fakeNode struct {
 	unlisted bool // guarded by mu
 	rekeyed  bool // guarded by mu: bob has come with another key
 	hidden   bool // for who asks from one goroutine
-
-	ephemeral bool // for who asks from one goroutine
 }
 
 func newFake(events ...control.Event) *fakeNode {
