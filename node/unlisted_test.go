@@ -31,6 +31,15 @@ func (k *keptKeys) Get(context.Context, ...string) ([]byte, error) { return nil,
 
 func (k *keptKeys) Size() int { return 9 }
 
+// personal are the publications of a person, to be put at once.
+func personal(n *Node) []discovery.Publication {
+	var all []discovery.Publication
+	for _, p := range n.keyRecordPublications() {
+		all = append(all, discovery.Publication{What: p.What, Every: p.Every, Copies: p.Copies})
+	}
+	return all
+}
+
 // publishedFor returns under which keys a person's node puts anything in a time, and whether any of these is
 // of the hashid.
 func publishedFor(t *testing.T, p *Profile, whole time.Duration) (keys []string, byHashid bool) {
@@ -39,7 +48,7 @@ func publishedFor(t *testing.T, p *Profile, whole time.Duration) (keys []string,
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), whole)
 		defer cancel()
-		if err := discovery.NewPublisher(table, n.now, n.log, n.keyRecordPublications()...).Run(ctx); err != nil {
+		if err := discovery.NewPublisher(table, n.now, n.log, personal(n)...).Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -84,36 +93,6 @@ func TestBeginsUnlisted(t *testing.T) {
 	if err != nil || third.Unlisted {
 		t.Errorf("the third is %+v, %v", third, err)
 	}
-}
-
-// Who is not listed any more does not have the node's descriptor signed in the second of the withdrawal.
-func TestRelistingLeavesTheDescriptor(t *testing.T) {
-	p := testProfile(t)
-	n, table, signed := &Node{profile: p, now: time.Now, feed: newFeed(), log: slog.New(slog.DiscardHandler), messenger: messengerOf(t, p)}, new(keptKeys), 0
-	synctest.Test(t, func(t *testing.T) {
-		n.publisher = discovery.NewPublisher(table, n.now, n.log, append([]discovery.Publication{{
-			What: "relay descriptor", Keys: []string{"descriptor"}, Every: descriptorEvery,
-			Sign: func(time.Time) ([]byte, error) { signed++; return nil, nil },
-		}}, n.keyRecordPublications()...)...)
-		ctx, cancel := context.WithCancel(t.Context())
-		over := make(chan error, 1)
-		go func() { over <- n.publisher.Run(ctx) }()
-		synctest.Wait()
-		before := len(table.keys)
-		for _, listed := range []bool{false, true} {
-			if err := n.SetListed(listed); err != nil {
-				t.Error(err)
-			}
-			synctest.Wait()
-		}
-		cancel()
-		if err := <-over; err != nil {
-			t.Error(err)
-		}
-		if anew := table.keys[before:]; signed != 1 || slices.Contains(anew, "descriptor") || !slices.Contains(anew, record.KeyRecordKeys(p.Hashid())[0]) {
-			t.Errorf("the descriptor was signed %d times; put anew %q", signed, anew)
-		}
-	})
 }
 
 // Who was listed once cannot begin unlisted any more, and is told what can be done.

@@ -25,6 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeNode struct {
 	events chan control.Event
 
+	ephemeral bool // for who asks from one goroutine
+
 	mu   sync.Mutex
 	did  []string // guarded by mu
 	nick string   // guarded by mu
@@ -33,8 +35,6 @@ type fakeNode struct {
 	rekeyed  bool   // guarded by mu: bob has come with another key
 	hidden   bool   // for who asks from one goroutine
 	latency  string // guarded by mu
-
-	ephemeral bool // for who asks from one goroutine
 }
 
 func newFake(events ...control.Event) *fakeNode {
