@@ -96,7 +96,7 @@ func TestCorrelation(t *testing.T) {
 		report(correlate(t, 1500, every, latency))
 		return
 	}
-	goHome(t)
+	t.Parallel()
 	messages := count(300, 1500)
 	if underRace {
 		messages = 100

@@ -24,9 +24,9 @@ func TestMain(m *testing.M) {
 }
 
 // goHome fails a test, once all its other clean-up is done, that leaves
-// goroutines behind. Such a test does not run in parallel with others: those that
-// mostly wait, for other programs or for a message's next attempt, do instead, after
-// all the rest, and are held to the same by TestMain.
+// goroutines behind. Such a test does not run in parallel with others. Those do,
+// after all the rest, that mostly wait, for other programs or a message's next
+// attempt, or use one core only; TestMain holds them to the same.
 func goHome(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })

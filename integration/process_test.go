@@ -153,7 +153,7 @@ func TestSevenProcesses(t *testing.T) {
 
 // TestDemo runs the demo as a program would and from a script.
 func TestDemo(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	t.Run("json", func(t *testing.T) {
 		demo := newProcess(t, "alice", "demo", "--json")
 		id := demo.do("@bob hello")["id"]

@@ -34,7 +34,7 @@ func untilHour(d time.Duration) time.Duration {
 // them, so that they use the keys of different hours, and with the hour turning
 // while they talk.
 func TestClocksFiveMinutesOff(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	for name, right := range map[string]time.Duration{ // by how much right clocks are ahead of this machine's
 		"within an hour":       untilHour(30 * time.Minute),
 		"before the hour":      untilHour(2 * time.Minute),
@@ -92,7 +92,7 @@ func allToAll(people []*person, text string) {
 // it, and none of its own to others; it learns why, nobody is banned over it, and once
 // the clock is set everything works without a new start.
 func TestClockHoursOff(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	for name, off := range map[string]time.Duration{"ahead of": 26 * time.Hour, "behind": -26 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			people := newPeople(t, newNetwork(t, false), 7)

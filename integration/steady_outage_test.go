@@ -16,7 +16,7 @@ const afterOutage = 10 * time.Second
 // descriptor lives. Once it is back, every node can use every relay within
 // seconds, and is answered.
 func TestNetworkGoneAndBack(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	all, one := []time.Duration{20 * time.Second, 20 * time.Minute}, []time.Duration{20 * time.Minute}
 	if count(0, 1) == 1 {
 		all = append(all, time.Minute, 3*time.Hour, 8*time.Hour)

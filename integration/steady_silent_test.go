@@ -9,7 +9,7 @@ import (
 // TestSilentNodes counts what nodes do that have nothing to say: it is little, and
 // does not become more. It counts by two hours, in which each record is put once.
 func TestSilentNodes(t *testing.T) {
-	goHome(t)
+	t.Parallel()
 	nodes := count(5, 20)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
