@@ -74,10 +74,6 @@ func withFault(t *testing.T, nodes int, loops bool, treat func(hashid.NodeID, *o
 	return n, func() { wait.Wait(); n.stop() }
 }
 
-func (r report) passes(id hashid.NodeID) bool {
-	return slices.Contains(r.Out, id) || slices.Contains(r.Back, id)
-}
-
 // talk sends a request every so often for a while, and waits until all are answered or
 // a minute has passed. It returns how many were not.
 func (n *net) talk(every, during time.Duration) (unanswered int) {

@@ -28,7 +28,7 @@ type Path struct {
 }
 
 // Draw draws a path to an end node. The error is a *discovery.ShortageError when
-// there are too few relays.
+// there are too few relays, and else as of [Paths].
 func (o *Overlay) Draw(ctx context.Context, end hashid.NodeID) (*Path, error) {
 	desc, err := o.find(ctx, end)
 	if err != nil {

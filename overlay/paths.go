@@ -9,7 +9,8 @@ import (
 // called from many goroutines.
 type Paths interface {
 	// Ready returns why no way can be drawn at present, whatever its end, or nil:
-	// a *discovery.ShortageError when there are too few relays.
+	// a *discovery.ShortageError when there are too few relays, path.ErrWaits while
+	// those that are kept may still come, path.ErrNoGuard.
 	Ready() error
 
 	// Draw returns the way of one attempt: relays from this node to end, and others
