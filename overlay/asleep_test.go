@@ -181,8 +181,8 @@ func TestReaderSleepsForThreeHours(t *testing.T) {
 
 			asleep := awake(t.Context())
 			write(10, 3*time.Minute)
-			before := len(box.got)
 			asleep()
+			before := len(box.got)
 			n.tap(func(from, to hashid.NodeID, _ *onion.Packet) bool {
 				return from != n.nodes[0].id && to != n.nodes[0].id
 			})
@@ -192,6 +192,7 @@ func TestReaderSleepsForThreeHours(t *testing.T) {
 			asleep = awake(t.Context())
 			most := latency.Patience(2*onion.Relays) + latency.Patience(onion.Relays)
 			time.Sleep(most)
+			synctest.Wait()
 			soon := len(box.got)
 			write(10, 3*time.Minute)
 			asleep()
