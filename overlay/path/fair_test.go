@@ -32,6 +32,13 @@ func TestGroups(t *testing.T) {
 	if want := []group{groupIPv4 | 0x0102, groupIPv6 | 0x10000, groupName}; !slices.Equal(many, want) {
 		t.Errorf("four addresses are in %x, want %x", many, want)
 	}
+	here := groupsOf(node(t, 7, "/ip4/127.0.0.1/tcp/5", "/ip6/::1/tcp/5"))
+	if other := groupsOf(node(t, 8, "/ip4/127.0.0.1/tcp/6")); len(here) != 1 || len(other) != 1 || overlap(here, other) {
+		t.Errorf("two nodes of this machine are in %x and %x", here, other)
+	}
+	if both := groupsOf(node(t, 7, "/ip4/127.0.0.1/tcp/5", "/ip4/1.2.3.4/tcp/5")); !slices.Equal(both, []group{groupIPv4 | 0x0102}) {
+		t.Errorf("who names an address of its own machine, too, is in %x", both)
+	}
 	if overlap(many, []group{groupIPv4 | 0x0103}) || !overlap(many, []group{5, groupName}) || overlap(nil, nil) {
 		t.Error("overlap")
 	}
