@@ -251,7 +251,7 @@ func TestHonestRelayStays(t *testing.T) {
 				}
 			}
 			t.Logf("%d nodes: later %d attempts met it, %d were lost", nodes, met, lost)
-			if met < 20 || lost > 10 {
+			if met < 5 || lost > 10 { // of some 30 by chance, and none if it were left out
 				t.Errorf("%d nodes: later %d attempts met it, and %d were lost", nodes, met, lost)
 			}
 		})
