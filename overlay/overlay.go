@@ -86,7 +86,7 @@ type Config struct {
 	Finder   *discovery.Finder
 	Services map[string]Service     // by name; read-only
 	Slow     map[string]SlowService // by name, other names; read-only
-	Loops    Exits                  // the relays that loops go to; nil: none are sent
+	Loops    Ends                   // the relays that loops go to; nil: none are sent
 	Now      func() time.Time       // the wall clock
 	Log      *slog.Logger
 }
