@@ -32,8 +32,9 @@ type session struct {
 // ask asks one exit after another, but for those that clash with one, if there is
 // one, until judge has heard enough: the next when one has answered, or has not for a
 // turn, while those before may still do so. If possible each clashes with none that
-// has answered. Judge is called with one answer of each exit. The error says why it
-// has not heard enough: ErrNoAnswer when ctx ended, or all were asked that may be.
+// has answered. One that seemed not to answer may be asked, and heard, twice. The error
+// says why judge has not heard enough: ErrNoAnswer when ctx ended, or all were asked
+// that may be.
 func (s *session) ask(ctx context.Context, service string, body []byte, but *record.Descriptor, judge func(exit *record.Descriptor, answer []byte) bool) error {
 	var (
 		answers     = make(chan answer, exitsAsked)
@@ -63,10 +64,8 @@ func (s *session) ask(ctx context.Context, service string, body []byte, but *rec
 		case <-ctx.Done():
 		case <-next.C:
 		case a := <-answers:
-			is := func(exit *record.Descriptor) bool { return exit.ID() == a.end }
-			exit := sent[slices.IndexFunc(sent, is)]
-			// An exit that was asked twice, as it seemed not to answer, has one voice.
-			if !slices.ContainsFunc(heard, is) && judge(exit, a.body) {
+			exit := sent[slices.IndexFunc(sent, func(exit *record.Descriptor) bool { return exit.ID() == a.end })]
+			if judge(exit, a.body) {
 				return nil
 			}
 			if heard = append(heard, exit); len(heard) == exitsAsked {
@@ -127,8 +126,8 @@ func (s *session) choose(but *record.Descriptor, heard []*record.Descriptor, wit
 	return nil, err
 }
 
-// voices are exits that have said the same thing. Who has many relays in one prefix has
-// one voice, where the network has a prefix rule.
+// voices are exits that have said the same thing. One that has said it twice has one
+// voice; and so have all relays in one prefix, where the network has a rule for these.
 type voices struct {
 	ends Ends
 	all  []*record.Descriptor

@@ -217,3 +217,53 @@ func TestExitWithoutPath(t *testing.T) {
 		}
 	})
 }
+
+// Exits to which no path leads are not drawn again before the others, also if all have
+// been asked before.
+func TestExitsAreDrawnOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := startExits(t, exitsDrawn, 3)
+		defer e.stop()
+		only := 0
+		e.nodes[0].cfg.Paths = &barred{Paths: e.nodes[0].cfg.Paths, leads: func(id hashid.NodeID) bool { return e.index(id) == only }}
+		for i := range 5 * (exitsDrawn - 1) {
+			only = 1 + i%(exitsDrawn-1)
+			s := &session{records: e.records()}
+			for _, n := range e.nodes {
+				s.asked = append(s.asked, n.id)
+			}
+			if _, exit, err := s.path(nil, nil); err != nil || e.index(exit.ID()) != only {
+				t.Errorf("round %d: %v", i, err)
+			}
+		}
+	})
+}
+
+// Relays in one prefix have one voice, and one relay has.
+func TestVoices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := startExitsIn(t, 8, 3, prefixed)
+		defer e.stop()
+		desc := func(i int) *record.Descriptor {
+			d, ok := e.nodes[0].dir.Lookup(e.nodes[i].id)
+			if !ok {
+				t.Fatalf("node %d is not known", i)
+			}
+			return d
+		}
+		for _, test := range []struct {
+			said []int
+			want bool
+		}{
+			{[]int{5, 6}, true}, {[]int{5, 5}, false}, {[]int{1, 2, 3, 4}, false}, {[]int{1, 2, 3, 7}, true}, {[]int{6, 1}, true},
+		} {
+			v, agree := voices{ends: e.nodes[0].guarded}, false
+			for _, i := range test.said {
+				agree = v.add(desc(i))
+			}
+			if agree != test.want {
+				t.Errorf("exits %v agree: %v", test.said, agree)
+			}
+		}
+	})
+}
