@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -182,8 +183,11 @@ func TestExitsAreApart(t *testing.T) {
 type barred struct {
 	Paths
 	leads func(id hashid.NodeID) bool
+	why   error // that none leads anywhere
 	tried int
 }
+
+func (b *barred) Ready() error { return cmp.Or(b.why, b.Paths.Ready()) }
 
 func (b *barred) Draw(end *record.Descriptor) (*path.Way, error) {
 	b.tried++
@@ -213,6 +217,10 @@ func TestExitWithoutPath(t *testing.T) {
 		paths.leads, paths.tried = func(hashid.NodeID) bool { return false }, 0
 		var none *path.PrefixError
 		if err := r.Ready(); !errors.As(err, &none) || paths.tried != exitsDrawn {
+			t.Errorf("where no path leads to any of them: %v after %d tries", err, paths.tried)
+		}
+		paths.why, paths.tried = path.ErrWaits, 0
+		if _, err := r.Get(t.Context(), newPerson(t, 1).now()[0].Key); err == nil || paths.tried != 1 {
 			t.Errorf("where no path leads anywhere: %v after %d tries", err, paths.tried)
 		}
 	})
