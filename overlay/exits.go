@@ -31,8 +31,8 @@ type session struct {
 
 // ask asks one exit after another, but for those that clash with one, if there is
 // one, until judge has heard enough: the next when one has answered, or has not for a
-// turn, while those before may still do so. If possible each clashes with none that
-// has answered. One that seemed not to answer may be asked, and heard, twice. The error
+// turn, while those before may still do so. If possible each is apart from all that
+// have answered. One that seemed not to answer may be asked, and heard, twice. The error
 // says why judge has not heard enough: ErrNoAnswer when ctx ended, or all were asked
 // that may be.
 func (s *session) ask(ctx context.Context, service string, body []byte, but *record.Descriptor, judge func(exit *record.Descriptor, answer []byte) bool) error {

@@ -15,11 +15,11 @@ import (
 // seconds; the rest is room for whoever floods, so that it takes more to keep others out.
 //
 // In networks of 40 and 80 nodes a look-up in the hash table sends 28 to 45 requests, 2 kB
-// in all, is answered 30 to 50 kB, and takes 8 to 23 ms of a core from all together, half
-// of it from who looks up. At the full rate that is a third of a core and 1.2 to 2 MB a
-// second, as much as relaying at its full rate takes. A burst takes a core at most, for
-// some ten seconds. A neighbour alone can have no more than a burst a minute, here half
-// of the rate.
+// in all, is answered 30 to 50 kB, and takes 8 to 23 ms of a core from who looks up and
+// who is asked together. At the full rate that is less than a core, and 1.2 to 2 MB a
+// second, as much as relaying at its full rate takes; a burst is half a minute of a core
+// at most. A neighbour alone can have no more than a burst a minute, here half of the
+// rate.
 //
 // Answers are not kept for whoever asks next. Nobody would gain but who asks for the
 // same thing again and again, as a flood need not: and a put is confirmed by what others
