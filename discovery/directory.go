@@ -12,11 +12,9 @@ package discovery
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"slices"
 	"sync"
 	"time"
@@ -270,27 +268,6 @@ func (d *Directory) Known() int {
 		}
 	}
 	return n
-}
-
-// Draw returns n different usable relays, every choice equally likely, leaving
-// out those named. The error is a *ShortageError when there are too few.
-func (d *Directory) Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error) {
-	kept := slices.DeleteFunc(d.Usable(), func(r *record.Descriptor) bool {
-		return slices.Contains(without, r.ID())
-	})
-	if len(kept) < n {
-		return nil, &ShortageError{Need: n, Have: len(kept)}
-	}
-	// The first n steps of a Fisher-Yates shuffle.
-	for i := range n {
-		j, err := rand.Int(rand.Reader, big.NewInt(int64(len(kept)-i)))
-		if err != nil {
-			return nil, err
-		}
-		k := i + int(j.Int64())
-		kept[i], kept[k] = kept[k], kept[i]
-	}
-	return kept[:n:n], nil
 }
 
 // Changed is closed when the usable relays may have changed.

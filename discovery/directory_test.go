@@ -325,66 +325,10 @@ func usable(t *testing.T, d *Directory, n int) []hashid.NodeID {
 	return ids
 }
 
-func TestDraw(t *testing.T) {
-	d := newTestDirectory()
-	ids := usable(t, d, 10)
-	for range 1000 {
-		path, err := d.Draw(3, ids[0], ids[1], hashid.NodeID{1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen := make(map[hashid.NodeID]bool)
-		for _, r := range path {
-			seen[r.ID()] = true
-		}
-		if len(path) != 3 || len(seen) != 3 || seen[ids[0]] || seen[ids[1]] {
-			t.Fatalf("drew %d relays, %d different", len(path), len(seen))
-		}
-	}
-	if path, err := d.Draw(10); err != nil || len(path) != 10 {
-		t.Errorf("drew %d of 10: %v", len(path), err)
-	}
-	var short *ShortageError
-	_, err := d.Draw(10, ids[3], ids[4])
-	if !errors.As(err, &short) || *short != (ShortageError{Need: 10, Have: 8}) {
-		t.Errorf("got %v", err)
-	}
+func TestShortageError(t *testing.T) {
+	short := &ShortageError{Need: 10, Have: 8}
 	if want := "a path needs 10 relays and 8 can be used now: 2 missing"; short.Error() != want {
 		t.Errorf("it says %q, want %q", short, want)
-	}
-	if _, err := newTestDirectory().Draw(1); !errors.As(err, &short) || short.Have != 0 {
-		t.Errorf("from an empty directory: %v", err)
-	}
-}
-
-// Every relay is as likely as every other at every place of a path. Chi-square
-// with 9 degrees of freedom exceeds 60 once in a billion samples.
-func TestDrawIsUniform(t *testing.T) {
-	const (
-		relays, hops, draws = 10, 3, 5000
-		bound               = 60
-	)
-	d := newTestDirectory()
-	ids := usable(t, d, relays)
-	var counts [hops][relays]float64
-	for range draws {
-		path, err := d.Draw(hops)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for place, r := range path {
-			counts[place][slices.Index(ids, r.ID())]++
-		}
-	}
-	const want = float64(draws) / relays
-	for place := range counts {
-		chi := 0.0
-		for _, got := range counts[place] {
-			chi += (got - want) * (got - want) / want
-		}
-		if chi > bound {
-			t.Errorf("place %d: chi-square %.1f from %v", place, chi, counts[place])
-		}
 	}
 }
 

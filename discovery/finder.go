@@ -23,7 +23,7 @@ var ErrNoDescriptor = errors.New("no descriptor of this node is to be found now"
 
 // Finder finds the descriptor of one named node: the end of a path, or the next
 // hop of a packet to forward, which need not be in this node's directory.
-// Relays for one's own paths come from Directory.Draw alone.
+// Relays for one's own paths come from the Directory alone.
 type Finder struct {
 	dir    *Directory
 	table  Table

@@ -176,13 +176,13 @@ func (n *Node) assemble() error {
 		return err
 	}
 	n.overlay = overlay.New(overlay.Config{
-		Self: self, Link: n.link, Paths: n.paths, Loops: n.directory, Finder: n.finder, Now: n.now, Log: n.log,
+		Self: self, Link: n.link, Paths: n.paths, Loops: n.paths, Finder: n.finder, Now: n.now, Log: n.log,
 		Services: map[string]overlay.Service{
 			serviceMailboxPut: func(body []byte) []byte { return n.messenger.mailboxPut(body) },
 		},
 		Slow: overlay.RecordServices(onBehalf{n.table}, validator),
 	})
-	n.records = n.overlay.Records(n.directory, validator, n.profile.ofLookUps)
+	n.records = n.overlay.Records(n.paths, validator, n.profile.ofLookUps)
 	find := func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
 		return discovery.Person(ctx, n.records, id, n.now(), who)
 	}

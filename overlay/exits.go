@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -11,6 +12,9 @@ import (
 )
 
 const (
+	exitsAsked = 8 // at most, for one key
+	exitsDrawn = 8 // at most, until a path leads to one
+
 	maxLiars  = 64        // exits left alone, of one identity; the oldest give way
 	liarsRest = time.Hour // for which they are
 )
@@ -25,31 +29,33 @@ type session struct {
 	asked []hashid.NodeID // guarded by mu
 }
 
-// ask asks one exit after another, but for those named, until judge has heard
-// enough: the next when one has answered, or has not for a turn, while those before
-// may still do so. Judge is called with one answer of each exit. The error says why
-// it has not heard enough: ErrNoAnswer when ctx ended, or all were asked that may be.
-func (s *session) ask(ctx context.Context, service string, body []byte, without []hashid.NodeID, judge func(exit hashid.NodeID, answer []byte) bool) error {
+// ask asks one exit after another, but for those that clash with one, if there is
+// one, until judge has heard enough: the next when one has answered, or has not for a
+// turn, while those before may still do so. If possible each is apart from all that
+// have answered. One that seemed not to answer may be asked, and heard, twice. The error
+// says why judge has not heard enough: ErrNoAnswer when ctx ended, or all were asked
+// that may be.
+func (s *session) ask(ctx context.Context, service string, body []byte, but *record.Descriptor, judge func(exit *record.Descriptor, answer []byte) bool) error {
 	var (
 		answers     = make(chan answer, exitsAsked)
 		next        = time.NewTimer(s.records.turn())
-		sent, heard int // attempts, and answers to them
+		sent, heard []*record.Descriptor // whom attempts went to, and who has answered
 	)
 	defer next.Stop()
 	for ctx.Err() == nil {
-		if sent < exitsAsked {
+		if len(sent) < exitsAsked {
 			wait := s.records.turn()
-			path, err := s.path(without)
+			path, exit, err := s.path(but, heard)
 			switch {
 			case err == nil:
 				if _, err := s.records.caller.attempt(path, service, body, slowWithin, answers); err == nil {
-					sent++
+					sent = append(sent, exit)
 				} else {
 					wait = heldFirst // the link, or the caller's share, is full
 				}
-			case sent == 0:
+			case len(sent) == 0:
 				return err
-			case sent == heard:
+			case len(sent) == len(heard):
 				return ErrNoAnswer
 			}
 			next.Reset(wait)
@@ -58,13 +64,11 @@ func (s *session) ask(ctx context.Context, service string, body []byte, without 
 		case <-ctx.Done():
 		case <-next.C:
 		case a := <-answers:
-			heard++
-			// An exit that was asked twice, as it seemed not to answer, has one voice.
-			if !slices.Contains(without, a.end) && judge(a.end, a.body) {
+			exit := sent[slices.IndexFunc(sent, func(exit *record.Descriptor) bool { return exit.ID() == a.end })]
+			if judge(exit, a.body) {
 				return nil
 			}
-			without = append(slices.Clip(without), a.end)
-			if heard == exitsAsked {
+			if heard = append(heard, exit); len(heard) == exitsAsked {
 				return ErrNoAnswer
 			}
 		}
@@ -72,36 +76,68 @@ func (s *session) ask(ctx context.Context, service string, body []byte, without 
 	return ErrNoAnswer
 }
 
-// path draws a path to an exit, but for those named.
-func (s *session) path(without []hashid.NodeID) (*Path, error) {
-	exit, err := s.choose(without)
-	if err != nil {
-		return nil, err
+// path draws a path to an exit, as ask wants it: where none leads to the one that was
+// drawn, to another.
+func (s *session) path(but *record.Descriptor, heard []*record.Descriptor) (*Path, *record.Descriptor, error) {
+	var without []hashid.NodeID
+	for _, exit := range heard {
+		without = append(without, exit.ID())
 	}
-	path, err := s.records.caller.overlay.path(exit)
-	if err != nil {
-		return nil, err
+	var failed error
+	for range exitsDrawn {
+		exit, err := s.choose(but, heard, without)
+		if err != nil {
+			return nil, nil, cmp.Or(failed, err)
+		}
+		o := s.records.caller.overlay
+		path, err := o.path(exit)
+		if err == nil {
+			path.Latency = s.records.latency()
+			return path, exit, nil
+		}
+		failed = cmp.Or(failed, err)
+		if o.cfg.Paths.Ready() != nil { // there is no way to any
+			break
+		}
+		without = append(without, exit.ID())
 	}
-	path.Latency = s.records.latency()
-	return path, nil
+	return nil, nil, failed
 }
 
-// choose draws an exit, but for those named: if there is one, one that was not
-// asked yet; one that lied lately only if there is no other.
-func (s *session) choose(without []hashid.NodeID) (exit *record.Descriptor, err error) {
+// choose draws an exit other than those named, and apart from one: if there is such
+// an exit, one apart from those that have answered; of these, one that was not asked
+// yet; and one that lied lately only if there is no other.
+func (s *session) choose(but *record.Descriptor, heard []*record.Descriptor, without []hashid.NodeID) (exit *record.Descriptor, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.records
-	without = append(slices.Clip(without), r.caller.overlay.cfg.Self)
-	liars := r.liars.list()
-	for _, also := range [][]hashid.NodeID{slices.Concat(liars, s.asked), liars, nil} {
-		var drawn []*record.Descriptor
-		if drawn, err = r.exits.Draw(1, slices.Concat(without, also)...); err == nil {
-			s.asked = append(s.asked, drawn[0].ID())
-			return drawn[0], nil
+	var must []*record.Descriptor
+	if but != nil {
+		must = append(must, but)
+	}
+	liars := s.records.liars.list()
+	for _, apart := range [][]*record.Descriptor{slices.Concat(must, heard), must} {
+		for _, also := range [][]hashid.NodeID{slices.Concat(liars, s.asked), liars, nil} {
+			if exit, err = s.records.ends.End(apart, slices.Concat(without, also)...); err == nil {
+				s.asked = append(s.asked, exit.ID())
+				return exit, nil
+			}
 		}
 	}
 	return nil, err
+}
+
+// voices are exits that have said the same thing. One that has said it twice has one
+// voice; and so have all relays in one prefix, where the network has a rule for these.
+type voices struct {
+	ends Ends
+	all  []*record.Descriptor
+}
+
+// add adds one, and reports whether there are two now that do not clash.
+func (v *voices) add(exit *record.Descriptor) (agree bool) {
+	agree = slices.ContainsFunc(v.all, func(other *record.Descriptor) bool { return !v.ends.Clash(other, exit) })
+	v.all = append(v.all, exit)
+	return agree
 }
 
 // liars are exits that are left alone for a while. The zero value is none.

@@ -54,6 +54,14 @@ func (g *Guarded) Back(end *record.Descriptor) ([]*record.Descriptor, error) {
 	return way.Back, nil
 }
 
+// End draws a relay to be the end of a way: see [path.Chooser.End].
+func (g *Guarded) End(apart []*record.Descriptor, without ...hashid.NodeID) (*record.Descriptor, error) {
+	return g.chooser.End(g.relays.Usable(), apart, without...)
+}
+
+// Clash reports whether two ends are to count as one: see [path.Chooser.Clash].
+func (g *Guarded) Clash(a, b *record.Descriptor) bool { return g.chooser.Clash(a, b) }
+
 // Report is Paths'. An answer that comes late does not speak for the relays of its
 // way: one of them has kept it for longer than its sender asked for.
 func (g *Guarded) Report(way *path.Way, outcome Outcome) (doubt bool) {

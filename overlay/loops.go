@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chatnt/discovery/hashid"
+	"chatnt/discovery/record"
 	"chatnt/overlay/path"
 )
 
@@ -34,7 +35,7 @@ const (
 type loops struct {
 	overlay *Overlay
 	caller  *Caller
-	relays  Exits
+	relays  Ends
 	doubted chan struct{} // capacity 1: see doubt
 
 	ends  []loopEnd
@@ -47,8 +48,8 @@ type loops struct {
 // an end is there is known only of one that has answered lately. In doubt they go to
 // all of them, so that no end alone decides which relays seem to lose packets.
 type loopEnd struct {
-	id     hashid.NodeID
-	missed int // sent since the last answer
+	desc   *record.Descriptor // as it was when it was drawn
+	missed int                // sent since the last answer
 }
 
 func newLoops(o *Overlay) *loops {
@@ -108,7 +109,7 @@ func (l *loops) send(answers chan<- answer) {
 	if end = min(end, len(l.ends)-1); end < 0 {
 		return
 	}
-	desc, ok := l.overlay.cfg.Finder.Known(l.ends[end].id)
+	desc, ok := l.overlay.cfg.Finder.Known(l.ends[end].desc.ID())
 	if !ok {
 		l.ends = slices.Delete(l.ends, end, end+1)
 		return
@@ -122,25 +123,31 @@ func (l *loops) send(answers chan<- answer) {
 	}
 }
 
-// choose draws ends in place of those that do not answer.
+// choose draws ends in place of those that do not answer, apart from each other if
+// possible.
 func (l *loops) choose() {
 	l.ends = slices.DeleteFunc(l.ends, func(e loopEnd) bool { return e.missed >= loopMisses })
 	for len(l.ends) < loopEnds {
-		without := []hashid.NodeID{l.overlay.cfg.Self}
+		var without []hashid.NodeID
+		var apart []*record.Descriptor
 		for _, e := range l.ends {
-			without = append(without, e.id)
+			without = append(without, e.desc.ID())
+			apart = append(apart, e.desc)
 		}
-		drawn, err := l.relays.Draw(1, without...)
+		drawn, err := l.relays.End(apart)
+		if err != nil {
+			drawn, err = l.relays.End(nil, without...)
+		}
 		if err != nil {
 			return
 		}
-		l.ends = append(l.ends, loopEnd{id: drawn[0].ID()})
+		l.ends = append(l.ends, loopEnd{desc: drawn})
 	}
 }
 
 func (l *loops) heard(end hashid.NodeID) {
 	for i := range l.ends {
-		if l.ends[i].id == end {
+		if l.ends[i].desc.ID() == end {
 			l.ends[i].missed = 0
 		}
 	}

@@ -9,16 +9,18 @@ import (
 	"chatnt/discovery/record"
 )
 
-// counted are exits, each drawn once, in order.
+// counted are ends, each drawn once, in order.
 type counted struct{ left byte }
 
-func (c *counted) Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error) {
+func (c *counted) End([]*record.Descriptor, ...hashid.NodeID) (*record.Descriptor, error) {
 	if c.left == 0 {
-		return nil, &discovery.ShortageError{Need: n}
+		return nil, &discovery.ShortageError{Need: 1}
 	}
 	c.left--
-	return []*record.Descriptor{{Node: [32]byte{c.left}}}, nil
+	return &record.Descriptor{Node: [32]byte{c.left}}, nil
 }
+
+func (c *counted) Clash(a, b *record.Descriptor) bool { return a == b }
 
 // TestLoopEnds: who does not answer is replaced, who does so is not, and those that
 // there are must do.
@@ -32,10 +34,10 @@ func TestLoopEnds(t *testing.T) {
 	for range loopMisses {
 		l.ends[0].missed++
 		l.ends[1].missed++
-		l.heard(l.ends[0].id)
+		l.heard(l.ends[0].desc.ID())
 	}
 	l.choose()
-	if len(l.ends) != loopEnds || l.ends[0].id != first[0].id || l.ends[1].id != first[2].id || l.ends[2].id == first[1].id {
+	if len(l.ends) != loopEnds || l.ends[0].desc != first[0].desc || l.ends[1].desc != first[2].desc || l.ends[2].desc == first[1].desc {
 		t.Errorf("the ends were %v and are %v", first, l.ends)
 	}
 	l.ends[0].missed = loopMisses

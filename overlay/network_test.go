@@ -33,6 +33,7 @@ type net struct {
 	memory link.Memory
 	hops   int
 	loops  bool                     // node 0 sends some
+	prefix func(i int) int          // may be nil: without a prefix rule, and all in one
 	config func(i int, cfg *Config) // may be nil
 	nodes  []*testNode
 	pass   atomic.Pointer[passer] // may be nil: everything passes
@@ -158,11 +159,11 @@ func (n *net) newNode(i int) *testNode {
 		n.t.Fatal(err)
 	}
 	l := n.memory.New(node.id, func(from hashid.NodeID, p *onion.Packet) { node.Receive(from, p) }, nil)
-	node.guarded = NewGuarded(node.dir, path.New(path.Rules{Self: node.id, Hops: n.hops}), time.Now, nil)
+	node.guarded = NewGuarded(node.dir, path.New(path.Rules{Self: node.id, Hops: n.hops, Apart: n.prefix != nil}), time.Now, nil)
 	node.recorder = &recorder{Paths: node.guarded, begun: time.Now()}
 	cfg := Config{Self: node.id, Link: tapped{l, n, node.id}, Paths: node.recorder, Finder: finder, Now: time.Now, Log: log}
 	if n.loops && i == 0 {
-		cfg.Loops = node.dir
+		cfg.Loops = node.guarded
 	}
 	if n.config != nil {
 		n.config(i, &cfg)
@@ -200,7 +201,11 @@ func (n *net) stop() {
 
 func (n *net) publish(i int, node *testNode) {
 	now := time.Now()
-	addr, err := multiaddr.NewMultiaddr(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", i+1))
+	prefix := 0
+	if n.prefix != nil {
+		prefix = n.prefix(i)
+	}
+	addr, err := multiaddr.NewMultiaddr(fmt.Sprintf("/ip4/127.%d.0.1/tcp/%d", prefix, i+1))
 	if err != nil {
 		n.t.Fatal(err)
 	}

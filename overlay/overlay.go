@@ -86,7 +86,7 @@ type Config struct {
 	Finder   *discovery.Finder
 	Services map[string]Service     // by name; read-only
 	Slow     map[string]SlowService // by name, other names; read-only
-	Loops    Exits                  // the relays that loops go to; nil: none are sent
+	Loops    Ends                   // the relays that loops go to; nil: none are sent
 	Now      func() time.Time       // the wall clock
 	Log      *slog.Logger
 }
@@ -98,13 +98,16 @@ type Overlay struct {
 	relay   *relay.Relay
 	awaited *awaiting
 	loops   *loops
-	pool    *pool
-	draw    func() uint64 // random bits, for the delays
+	pools   map[string]*pool // of slow services, by name; read-only
+	draw    func() uint64    // random bits, for the delays
 }
 
 // New assembles an overlay. Packets that arrive are to be handed to Receive.
 func New(cfg Config) *Overlay {
-	o := &Overlay{cfg: cfg, pool: newPool(), draw: randomBits}
+	o := &Overlay{cfg: cfg, pools: make(map[string]*pool, len(cfg.Slow)), draw: randomBits}
+	for name := range cfg.Slow {
+		o.pools[name] = newPool(limitsOf(name))
+	}
 	o.awaited = newAwaiting(o.report)
 	o.loops = newLoops(o)
 	o.relay = relay.New(relay.Config{
@@ -125,7 +128,9 @@ func (o *Overlay) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { o.awaited.run(ctx) })
-	wg.Go(func() { o.pool.run(ctx) })
+	for _, p := range o.pools {
+		wg.Go(func() { p.run(ctx) })
+	}
 	if o.cfg.Loops != nil {
 		wg.Go(func() { o.loops.run(ctx) })
 	}
@@ -145,7 +150,12 @@ func (o *Overlay) Keys(now time.Time) (first uint32, keys [record.Epochs]onion.P
 func (o *Overlay) Stats() relay.Stats { return o.relay.Stats() }
 
 // Served returns what became of requests to this node's slow services, in counts.
-func (o *Overlay) Served() Served { return o.pool.stats() }
+func (o *Overlay) Served() (all Served) {
+	for _, p := range o.pools {
+		all = all.plus(p.stats())
+	}
+	return all
+}
 
 // Pending is the number of attempts whose answers may still come in time.
 func (o *Overlay) Pending() int { return o.awaited.waiting() }

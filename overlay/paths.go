@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/path"
 )
@@ -26,6 +27,20 @@ type Paths interface {
 	// of the way, which more attempts would settle. It is called while others wait to
 	// make or end attempts, so it must be quick, and not call the overlay.
 	Report(way *path.Way, outcome Outcome) (doubt bool)
+}
+
+// Ends chooses relays to be the ends of ways. Its methods are called from many
+// goroutines.
+type Ends interface {
+	// End draws a relay other than this node and those named, and apart from all of
+	// apart: it clashes with none of them. Where the network has a prefix rule, no
+	// prefix is drawn more often for having more relays in it. The error is a
+	// *discovery.ShortageError when there is no such relay.
+	End(apart []*record.Descriptor, without ...hashid.NodeID) (*record.Descriptor, error)
+
+	// Clash reports whether two relays have to be taken for one operator's: they are
+	// one or, where the network has a prefix rule, share a prefix.
+	Clash(a, b *record.Descriptor) bool
 }
 
 // Outcome is what an attempt has come to.

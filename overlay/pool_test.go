@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,7 +27,7 @@ type workshop struct {
 
 // newWorkshop starts a pool without limits to its rate, unless some are given.
 func newWorkshop(budget *fair.Budget[hashid.NodeID]) *workshop {
-	w := &workshop{pool: newPool(), begun: make(map[hashid.NodeID]int)}
+	w := &workshop{pool: newPool(limitsOf("slow")), begun: make(map[hashid.NodeID]int)}
 	w.budget = budget
 	if budget == nil {
 		w.budget = fair.NewBudget[hashid.NodeID](0, math.MaxInt32)
@@ -144,7 +145,7 @@ func TestPoolTakesTurns(t *testing.T) {
 // The rate is shared, too, and holds in all.
 func TestPoolLimitsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorkshop(newPool().budget)
+		w := newWorkshop(newPool(limitsOf("slow")).budget)
 		defer w.stop()
 		const minutes = 5
 		for i := range minutes * 600 { // ten a second each of two
@@ -199,7 +200,7 @@ func TestPoolEnds(t *testing.T) {
 		if s := w.stats(); s.Running != 0 || s.Waiting != 0 || s.NoRoom != slowAtOnce/2+1+1 || w.times(hashid.NodeID{2}) != 0 {
 			t.Errorf("when it has stopped: %+v", s)
 		}
-		if idle := newPool(); true { // that does not run
+		if idle := newPool(limitsOf("slow")); true { // that does not run
 			idle.add(hashid.NodeID{1}, func(context.Context) { t.Error("a job without a pool") })
 			if idle.stats().NoRoom != 1 {
 				t.Errorf("%+v", idle.stats())
@@ -239,6 +240,70 @@ func TestSlowServiceHoldsNobodyBack(t *testing.T) {
 		n.expectNoneWait()
 		if s := n.nodes[1].Served(); s.Running != 0 || s.Done == 0 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Who asks an exit through all of its neighbours, as any path does, has to bring more than
+// it answers a second to keep others out, and has only its part then. Honest questions
+// come once in three seconds, from any neighbour.
+func TestFloodAtAnExit(t *testing.T) {
+	for _, test := range []struct{ rate, least int }{{20, 100}, {40, 97}, {80, 30}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(limitsOf(serviceRecordGet))
+			w := &workshop{pool: p, begun: make(map[hashid.NodeID]int)}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { w.run(ctx); close(done) }()
+			synctest.Wait()
+			r := rand.New(rand.NewPCG(1, uint64(test.rate)))
+			neighbour := func() hashid.NodeID { return hashid.NodeID{byte(r.IntN(19))} }
+			asked, answered := 0, 0
+			for second := range 600 {
+				at := -1
+				if second%3 == 0 {
+					at = r.IntN(test.rate)
+				}
+				for i := range test.rate {
+					w.task(neighbour(), 200*time.Millisecond)
+					wait := time.Duration(r.Int64N(int64(time.Second))) / time.Duration(test.rate)
+					time.Sleep(wait)
+					if i == at && second > 120 { // the burst is over
+						before := p.stats()
+						w.task(neighbour(), 200*time.Millisecond)
+						after := p.stats()
+						if asked++; after.Limited+after.NoRoom == before.Limited+before.NoRoom {
+							answered++
+						}
+					}
+					time.Sleep(time.Second/time.Duration(test.rate) - wait)
+				}
+			}
+			cancel()
+			<-done
+			s := p.stats()
+			t.Logf("%d a second: %d of %d honest questions are answered; %+v", test.rate, answered, asked, s)
+			if answered*100 < asked*test.least || s.Expired > 0 {
+				t.Errorf("%d a second: %d of %d honest questions are answered, %d too late", test.rate, answered, asked, s.Expired)
+			}
+		})
+	}
+}
+
+// What floods one service takes nothing from another.
+func TestServicesAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := startExits(t, 2, 1)
+		defer e.stop()
+		from, o := hashid.NodeID{1}, e.nodes[1]
+		for range slowBurst + 10 {
+			o.pools[serviceRecordPut].add(from, func(context.Context) {})
+		}
+		before := o.Served()
+		o.pools[serviceRecordGet].add(from, func(context.Context) {})
+		synctest.Wait()
+		if after := o.Served(); before.Limited == 0 || after.Limited != before.Limited || after.NoRoom != before.NoRoom {
+			t.Errorf("a look-up beside a flood of puts: %+v, then %+v", before, after)
 		}
 	})
 }

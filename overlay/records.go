@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/onion"
 )
@@ -20,9 +19,7 @@ const (
 	getTurns = 4 // a look-up takes as long as to ask so many exits in turn, at most,
 	putTurns = 8 // a put and its confirmation as long as this
 
-	exitsAsked = 8 // at most, for one key
-	exitsAgree = 2 // that there is no record, before it is believed
-	putsTried  = 3 // until one is confirmed
+	putsTried = 3 // until one is confirmed
 )
 
 // ErrNotStored says that no exit stored a record so that another found it.
@@ -33,7 +30,9 @@ var ErrNotStored = errors.New("the record could not be stored now")
 // shape of the table, so that it can take its place; keys are those of persons'
 // records. It is safe for concurrent use.
 //
-// Every question goes to an exit of its own, drawn from all usable relays. An exit
+// Every question goes to an exit of its own, drawn from all usable relays: where the
+// network has a prefix rule so that a thousand relays in one prefix are drawn as often
+// as one in another, as they are for paths. An exit
 // does not know who asks, but it sees what for; one that was kept, even for an
 // hour, would see which keys are asked for together, and with them whose record is
 // published from the same place: the list of somebody's contacts, and its owner.
@@ -43,27 +42,24 @@ var ErrNotStored = errors.New("the record could not be stored now")
 // An exit can refuse, and can say that there is nothing, but no more: what it
 // brings is judged here. So a record counts when it is valid; that there is none
 // counts when two exits say so for each key; and a put counts when what was stored
-// through one exit is found through another. Exits that bring what they must know
-// is forged, or store what nobody finds, are left alone for an hour.
+// through one exit is found through another. Two exits that share a prefix count as
+// one there, where the network has a rule for these: relays in one are cheap. Exits
+// that bring what they must know is forged, or what is no answer, or store what two
+// others do not find, are left alone for an hour.
 type Records struct {
 	caller    *Caller
-	exits     Exits
+	ends      Ends
 	validator record.Validator
 	latency   func() Latency // safe for concurrent use
 	liars     liars
 }
 
-// Exits is where exits are drawn from (discovery.Directory): n different ones,
-// other than those named, or an error if there are too few.
-type Exits interface {
-	Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error)
-}
-
-// Records returns access to the hash table for one identity. Each request and its
+// Records returns access to the hash table for one identity, through exits that ends
+// chooses. Each request and its
 // answer have the delays of what latency says then: Fast or Normal, as exits are not
 // waited for so long that Slow ones could answer.
-func (o *Overlay) Records(exits Exits, validator record.Validator, latency func() Latency) *Records {
-	return &Records{caller: o.Caller(), exits: exits, validator: validator, latency: latency}
+func (o *Overlay) Records(ends Ends, validator record.Validator, latency func() Latency) *Records {
+	return &Records{caller: o.Caller(), ends: ends, validator: validator, latency: latency}
 }
 
 // turn is how long an exit has to answer before another is asked, too.
@@ -73,14 +69,10 @@ func (r *Records) turn() time.Duration { return r.latency().Patience(2*onion.Rel
 // *discovery.ShortageError when there are fewer nodes than the relays of a path and
 // an exit behind them. Nothing is looked up or stored then.
 func (r *Records) Ready() error {
-	paths := r.caller.overlay.cfg.Paths
-	if err := paths.Ready(); err != nil {
+	if err := r.caller.overlay.cfg.Paths.Ready(); err != nil {
 		return err
 	}
-	exit, err := r.exits.Draw(1, r.caller.overlay.cfg.Self)
-	if err == nil {
-		_, err = paths.Draw(exit[0])
-	}
+	_, _, err := (&session{records: r}).path(nil, nil)
 	return err
 }
 
@@ -150,8 +142,8 @@ func result(best []byte, failed <-chan error) ([]byte, error) {
 // look looks a record up under one key and hands it to found: record.ErrNone if there
 // is none, or another one has been found.
 func (r *Records) look(ctx context.Context, s *session, key string, some *atomic.Bool, found chan<- []byte) error {
-	none, brought := 0, false
-	err := s.ask(ctx, serviceRecordGet, []byte(key), nil, func(exit hashid.NodeID, body []byte) (enough bool) {
+	none, brought := voices{ends: r.ends}, false
+	err := s.ask(ctx, serviceRecordGet, []byte(key), nil, func(exit *record.Descriptor, body []byte) (enough bool) {
 		value, status := r.judge(exit, key, body)
 		switch status {
 		case recordGood:
@@ -163,9 +155,9 @@ func (r *Records) look(ctx context.Context, s *session, key string, some *atomic
 			}
 			return true
 		case recordNone:
-			none++
+			enough = none.add(exit)
 		}
-		return none >= exitsAgree || none > 0 && some.Load()
+		return enough || len(none.all) > 0 && some.Load()
 	})
 	if err == nil && !brought {
 		return record.ErrNone
@@ -175,10 +167,10 @@ func (r *Records) look(ctx context.Context, s *session, key string, some *atomic
 
 // judge reads what an exit answered to record.get. What is no answer, and what is
 // not valid, is as good as a refusal.
-func (r *Records) judge(exit hashid.NodeID, key string, body []byte) (value []byte, status byte) {
+func (r *Records) judge(exit *record.Descriptor, key string, body []byte) (value []byte, status byte) {
 	status, value, ok := parseRecordAnswer(body, true)
 	if !ok {
-		r.liars.add(exit)
+		r.liars.add(exit.ID())
 		return nil, recordRefused
 	}
 	if status != recordGood {
@@ -186,7 +178,7 @@ func (r *Records) judge(exit hashid.NodeID, key string, body []byte) (value []by
 	}
 	if err := r.validator.Validate(key, value); err != nil {
 		if record.IsForged(err) {
-			r.liars.add(exit)
+			r.liars.add(exit.ID())
 		}
 		return nil, recordRefused
 	}
@@ -223,46 +215,46 @@ func (r *Records) Put(ctx context.Context, key string, value []byte) (stored int
 		if confirmed {
 			return 1, nil
 		}
-		r.liars.add(exit)
+		r.liars.add(exit.ID())
 	}
 	return 0, ErrNotStored
 }
 
 // put has a record stored and returns the exit that says that it was: ErrNotStored
 // if two say that nobody takes it.
-func (r *Records) put(ctx context.Context, s *session, body []byte) (exit hashid.NodeID, err error) {
-	stored, none := false, 0
-	err = s.ask(ctx, serviceRecordPut, body, nil, func(from hashid.NodeID, answer []byte) (enough bool) {
+func (r *Records) put(ctx context.Context, s *session, body []byte) (exit *record.Descriptor, err error) {
+	none := voices{ends: r.ends}
+	err = s.ask(ctx, serviceRecordPut, body, nil, func(from *record.Descriptor, answer []byte) (enough bool) {
 		switch status, _, ok := parseRecordAnswer(answer, false); {
 		case !ok:
-			r.liars.add(from)
+			r.liars.add(from.ID())
 		case status == recordGood:
-			stored, exit = true, from
+			exit = from
 		case status == recordNone:
-			none++
+			enough = none.add(from)
 		}
-		return stored || none >= exitsAgree
+		return enough || exit != nil
 	})
-	if err == nil && !stored {
+	if err == nil && exit == nil {
 		err = ErrNotStored
 	}
 	return exit, err
 }
 
-// confirm reports whether another exit than the one that has stored a record finds
+// confirm reports whether an exit apart from the one that has stored a record finds
 // it, or a newer one: it does not if two find none, or an older one. It is an error
 // if too few answer to tell.
-func (r *Records) confirm(ctx context.Context, s *session, by hashid.NodeID, key string, value []byte) (found bool, err error) {
-	doubts := 0
-	err = s.ask(ctx, serviceRecordGet, []byte(key), []hashid.NodeID{by}, func(exit hashid.NodeID, body []byte) (enough bool) {
+func (r *Records) confirm(ctx context.Context, s *session, by *record.Descriptor, key string, value []byte) (found bool, err error) {
+	doubts := voices{ends: r.ends}
+	err = s.ask(ctx, serviceRecordGet, []byte(key), by, func(exit *record.Descriptor, body []byte) (enough bool) {
 		got, status := r.judge(exit, key, body)
 		switch {
 		case status == recordGood && !record.Newer(value, got):
 			found = true
 		case status != recordRefused: // none, or an older one
-			doubts++
+			enough = doubts.add(exit)
 		}
-		return found || doubts >= exitsAgree
+		return enough || found
 	})
 	return found, err
 }

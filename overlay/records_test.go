@@ -39,9 +39,15 @@ type bender func(ctx context.Context, body []byte, honest SlowService) []byte
 
 func startExits(t *testing.T, nodes, hops int) *exits {
 	t.Helper()
+	return startExitsIn(t, nodes, hops, nil)
+}
+
+// startExitsIn is startExits for a network with a prefix rule.
+func startExitsIn(t *testing.T, nodes, hops int, prefix func(i int) int) *exits {
+	t.Helper()
 	e := &exits{bent: make(map[int]map[string]bender)}
 	var table lateTable
-	e.net = startWith(t, nodes, hops, func(i int, cfg *Config) {
+	e.net = (&net{t: t, hops: hops, prefix: prefix, config: func(i int, cfg *Config) {
 		cfg.Slow = make(map[string]SlowService)
 		for name, honest := range RecordServices(&table, record.Validator{Now: time.Now}) {
 			cfg.Slow[name] = func(ctx context.Context, body []byte) []byte {
@@ -59,7 +65,7 @@ func startExits(t *testing.T, nodes, hops int) *exits {
 				return honest(ctx, body)
 			}
 		}
-	})
+	}}).run(nodes)
 	table.net = e.net
 	return e
 }
@@ -89,7 +95,7 @@ func (e *exits) questions() []question {
 }
 
 func (e *exits) records() *Records {
-	return e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, func() Latency { return Fast })
+	return e.nodes[0].Records(e.nodes[0].guarded, record.Validator{Now: time.Now}, func() Latency { return Fast })
 }
 
 func keysOf(copies []record.Copy) (keys []string) {
@@ -288,12 +294,14 @@ func TestNoneIsConfirmed(t *testing.T) {
 // one is a directory of a single exit.
 type one struct{ desc *record.Descriptor }
 
-func (o one) Draw(n int, without ...hashid.NodeID) ([]*record.Descriptor, error) {
-	if slices.Contains(without, o.desc.ID()) {
-		return nil, &discovery.ShortageError{Need: n}
+func (o one) End(apart []*record.Descriptor, without ...hashid.NodeID) (*record.Descriptor, error) {
+	if slices.Contains(apart, o.desc) || slices.Contains(without, o.desc.ID()) {
+		return nil, &discovery.ShortageError{Need: 1}
 	}
-	return []*record.Descriptor{o.desc}, nil
+	return o.desc, nil
 }
+
+func (o one) Clash(a, b *record.Descriptor) bool { return a == b }
 
 // An exit that is asked again, as it seemed not to answer, has one voice.
 func TestExitHasOneVoice(t *testing.T) {
@@ -408,7 +416,7 @@ func TestLyingPut(t *testing.T) {
 		if _, err := r.Put(t.Context(), c.Key, c.Value); !errors.Is(err, ErrNotStored) {
 			t.Errorf("nobody takes it: %v", err)
 		}
-		if n := len(e.questions()); n != exitsAgree {
+		if n := len(e.questions()); n != 2 {
 			t.Errorf("%d exits were asked when nobody takes it", n)
 		}
 		e.bend(serviceRecordPut, says(recordAnswer(recordGood, nil)), every(10)...)
@@ -451,7 +459,7 @@ func TestSlowRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := startExits(t, 10, 3)
 		defer e.stop()
-		r := e.nodes[0].Records(e.nodes[0].dir, record.Validator{Now: time.Now}, func() Latency { return Slow })
+		r := e.nodes[0].Records(e.nodes[0].guarded, record.Validator{Now: time.Now}, func() Latency { return Slow })
 		began := time.Now()
 		for i := range byte(20) {
 			c := newPerson(t, i+1).now()[0]

@@ -38,7 +38,7 @@ func (o *Overlay) deliver(from hashid.NodeID, payload []byte) {
 	}
 	if serve := o.cfg.Slow[service]; serve != nil {
 		body = append([]byte(nil), body...)
-		o.pool.add(from, func(ctx context.Context) {
+		o.pools[service].add(from, func(ctx context.Context) {
 			if answer := serve(ctx, body); ctx.Err() == nil {
 				o.answer(surb, answer)
 			}

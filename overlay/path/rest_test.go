@@ -89,6 +89,40 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestAvoidedLinks: next to one node no more links rest at once than a quarter of the
+// relays, on either side of it.
+func TestAvoidedLinks(t *testing.T) {
+	const usable = 20
+	one := hashid.NodeID{1}
+	for _, link := range []func(other hashid.NodeID) (from, to hashid.NodeID){
+		func(other hashid.NodeID) (from, to hashid.NodeID) { return one, other },
+		func(other hashid.NodeID) (from, to hashid.NodeID) { return other, one },
+	} {
+		b := newBlame(self)
+		resting := func(now time.Time) (n int) {
+			for i := range usable {
+				if from, to := link(hashid.NodeID{2, byte(i)}); b.avoids(now, from, to) {
+					n++
+				}
+			}
+			return n
+		}
+		for i := range usable {
+			from, to := link(hashid.NodeID{2, byte(i)})
+			b.avoid(start, from, to, 1, usable)
+		}
+		b.avoid(start, hashid.NodeID{3}, hashid.NodeID{4}, 1, usable)
+		if n := resting(start); n != usable/part || !b.avoids(start, hashid.NodeID{3}, hashid.NodeID{4}) {
+			t.Errorf("%d of %d links of one node rest", n, usable)
+		}
+		later := start.Add(restFirst)
+		from, to := link(hashid.NodeID{2, usable - 1})
+		if b.avoid(later, from, to, 1, usable); resting(later) != 1 || !b.avoids(later, from, to) {
+			t.Errorf("when their time is over, %d links rest", resting(later))
+		}
+	}
+}
+
 // TestRoomForRests: the one that is over first gives way.
 func TestRoomForRests(t *testing.T) {
 	b := newBlame(self)
