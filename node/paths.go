@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chatnt/discovery"
+	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/vault"
@@ -63,11 +64,12 @@ func (n *Node) saveGuards(state []byte) error {
 
 // meetStored has the directory know the relays that were stored when the node last ran:
 // a walk through a large network would not come by those that it keeps for long, and to
-// look them up would tell others whose they are. All are asked, in any order: who is asked
-// does not learn whether it is one that is kept.
+// look them up would tell others whose they are. All are asked: first those that are kept,
+// among as many others, in any order; so who is asked does not learn whether it is kept.
 func (n *Node) meetStored(ctx context.Context) {
 	kept, stored := n.paths.Keeps(), n.storedRelays()
 	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] }) //nolint:gosec // nobody gains from knowing
+	keptFirst(stored, kept)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, meetAtOnce)
@@ -90,6 +92,34 @@ func (n *Node) meetStored(ctx context.Context) {
 			}
 		})
 	}
+}
+
+// keptFirst has those that are kept come first among as many others, of relays in random
+// order, which theirs stays.
+func keptFirst(relays []*record.Descriptor, kept []hashid.NodeID) {
+	isKept := func(d *record.Descriptor) bool { return slices.Contains(kept, d.ID()) }
+	first, others := make(map[*record.Descriptor]bool), 0
+	for _, d := range relays {
+		if isKept(d) {
+			first[d] = true
+			others++
+		}
+	}
+	for _, d := range relays {
+		if others > 0 && !first[d] {
+			first[d] = true
+			others--
+		}
+	}
+	slices.SortStableFunc(relays, func(a, b *record.Descriptor) int {
+		switch {
+		case first[a] == first[b]:
+			return 0
+		case first[a]:
+			return -1
+		}
+		return 1
+	})
 }
 
 // meet asks a relay for its descriptor, and reports whether the directory has one.
