@@ -85,9 +85,10 @@ func (c *Chooser) mayReplace(now time.Time) bool {
 	return m.served || now.Sub(m.since) >= keptWait || !m.others.IsZero() && now.Sub(m.others) >= keptLess
 }
 
-// isSmall reports whether the network is known to be small.
+// isSmall reports whether the network is known to be small, and it is not this machine's
+// that fails.
 func (c *Chooser) isSmall(now time.Time) bool {
-	return c.growth.most < small && c.growth.over(now)
+	return c.growth.most < small && c.growth.over(now) && !c.proof.Before(c.growth.began)
 }
 
 // relaxed reports whether any relay may stand anywhere, where none of those that are

@@ -9,7 +9,7 @@ var (
 	// ErrNoGuard says that no guard is usable, and that so many were picked lately that
 	// no other may be. An attacker who takes guards off the network could have it pick
 	// until it picks the attacker's.
-	ErrNoGuard = errors.New("none of the relays that this node keeps as its first ones can be reached: it waits for one of them, and picks another after minutes or hours, a day at the most")
+	ErrNoGuard = errors.New("none of the relays that this node keeps as its first ones can be used: it waits for one of them, and picks another after minutes or hours, a day at the most")
 
 	// ErrWaits says that kept relays are not usable yet, or not any more, and that it is
 	// too soon to take others in their place: see [Chooser.Draw].
