@@ -43,10 +43,19 @@ func stateOf(t testing.TB, p *Profile, kept []hashid.NodeID) []byte {
 		return p.storedGuards(t)
 	}
 	c := path.New(path.Rules{Self: p.Node(), Hops: 3})
-	if _, err := c.Draw(timeNow(), someRelays(t, 20), &record.Descriptor{}); err != nil {
+	drawLater(t, c, someRelays(t, 20))
+	return c.State()
+}
+
+// drawLater draws a way through relays that are known for a while, so that guards are picked.
+func drawLater(t testing.TB, c *path.Chooser, relays []*record.Descriptor) {
+	t.Helper()
+	if err := c.Ready(timeNow().Add(-time.Minute), relays); err != nil {
 		t.Fatal(err)
 	}
-	return c.State()
+	if _, err := c.Draw(timeNow(), relays, &record.Descriptor{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (p *Profile) storedGuards(t testing.TB) (state []byte) {
@@ -183,9 +192,7 @@ func TestRelaysFromBeforeAreMet(t *testing.T) {
 func TestShownPaths(t *testing.T) {
 	c := path.New(path.Rules{Self: hashid.NodeID{1}, Hops: 3})
 	relays := someRelays(t, 20)
-	if _, err := c.Draw(timeNow(), relays, &record.Descriptor{}); err != nil {
-		t.Fatal(err)
-	}
+	drawLater(t, c, relays)
 	p := shownPaths(c.Summary(timeNow(), relays))
 	if len(p.Guards) != 3 || len(p.Beside) != 4 || len(p.Lost) != 4 || p.Meaning == "" {
 		t.Errorf("shown is %+v", p)
