@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -184,6 +185,32 @@ func TestRelaysFromBeforeAreMet(t *testing.T) {
 	for range 2 {
 		if !meet(t.Context(), dir, table, d) || len(table.dialled) != 3 {
 			t.Errorf("it is not known, or was dialled %d times", len(table.dialled))
+		}
+	}
+}
+
+// Those that are kept are among the first that are met, in any place among as many others.
+func TestKeptAreMetFirst(t *testing.T) {
+	const n, rounds = 40, 500
+	all := someRelays(t, n)
+	kept := []hashid.NodeID{all[3].ID(), all[20].ID(), all[39].ID(), {7}}
+	var places [6]int
+	for range rounds {
+		relays := slices.Clone(all)
+		rand.Shuffle(n, func(i, j int) { relays[i], relays[j] = relays[j], relays[i] })
+		keptFirst(relays, kept)
+		for i, d := range relays {
+			if slices.Contains(kept, d.ID()) {
+				if i >= len(places) {
+					t.Fatalf("one that is kept is met as number %d", i)
+				}
+				places[i]++
+			}
+		}
+	}
+	for i, n := range places {
+		if n < rounds/2-100 || n > rounds/2+100 { // nearly nine standard deviations
+			t.Errorf("%d of %d times number %d is one that is kept, and half of them is right", n, rounds, i)
 		}
 	}
 }
