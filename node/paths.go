@@ -68,7 +68,6 @@ func (n *Node) saveGuards(state []byte) error {
 // among as many others, in any order; so who is asked does not learn whether it is kept.
 func (n *Node) meetStored(ctx context.Context) {
 	kept, stored := n.paths.Keeps(), n.storedRelays()
-	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] }) //nolint:gosec // nobody gains from knowing
 	keptFirst(stored, kept)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -94,32 +93,19 @@ func (n *Node) meetStored(ctx context.Context) {
 	}
 }
 
-// keptFirst has those that are kept come first among as many others, of relays in random
-// order, which theirs stays.
+// keptFirst puts relays in random order, but so that those that are kept come first among
+// as many others.
 func keptFirst(relays []*record.Descriptor, kept []hashid.NodeID) {
-	isKept := func(d *record.Descriptor) bool { return slices.Contains(kept, d.ID()) }
-	first, others := make(map[*record.Descriptor]bool), 0
-	for _, d := range relays {
-		if isKept(d) {
-			first[d] = true
-			others++
+	swap := func(i, j int) { relays[i], relays[j] = relays[j], relays[i] }
+	rand.Shuffle(len(relays), swap) //nolint:gosec // nobody gains from knowing
+	n := 0
+	for i, d := range relays {
+		if slices.Contains(kept, d.ID()) {
+			swap(i, n)
+			n++
 		}
 	}
-	for _, d := range relays {
-		if others > 0 && !first[d] {
-			first[d] = true
-			others--
-		}
-	}
-	slices.SortStableFunc(relays, func(a, b *record.Descriptor) int {
-		switch {
-		case first[a] == first[b]:
-			return 0
-		case first[a]:
-			return -1
-		}
-		return 1
-	})
+	rand.Shuffle(min(2*n, len(relays)), swap) //nolint:gosec // the same
 }
 
 // meet asks a relay for its descriptor, and reports whether the directory has one.
