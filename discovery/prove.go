@@ -37,8 +37,9 @@ func (d *Directory) Proved() time.Time {
 
 // Prove has a relay in use, drawn at random, dialled now and asked for its descriptor,
 // and those again that were asked in vain before: so it shows whether this machine has a
-// network. It may be called at any time, and does so ever less often while there is none.
-func (d *Directory) Prove() {
+// network. So are those named whose dials failed, which may have been for want of one. It
+// may be called at any time, and does so ever less often while there is none.
+func (d *Directory) Prove(missed ...hashid.NodeID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p, now := &d.proving, d.now()
@@ -49,7 +50,12 @@ func (d *Directory) Prove() {
 	p.next = now.Add(p.gap)
 	for _, id := range p.failed {
 		if e := d.entries[id]; e != nil && !e.probing {
-			e.early, e.due = true, time.Time{}
+			e.early = true
+		}
+	}
+	for _, id := range missed {
+		if e := d.entries[id]; e != nil && e.missed && !e.probing {
+			e.early = true
 		}
 	}
 	for _, e := range d.entries { // in random order

@@ -52,10 +52,10 @@ func (g *Guarded) Draw(end *record.Descriptor) (*path.Way, error) {
 }
 
 // await has the directory find out whether there is a network, where kept relays are
-// missing, and returns err.
+// missing, and dial these, and returns err.
 func (g *Guarded) await(err error) error {
 	if g.chooser.Missing() {
-		g.relays.Prove()
+		g.relays.Prove(g.chooser.Keeps()...)
 	}
 	return err
 }

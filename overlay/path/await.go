@@ -10,6 +10,10 @@ const (
 	keptWait = 15 * time.Second
 	keptLess = 5 * time.Second
 
+	// keptAgain is how long it is since another node was reached: what failed for want of
+	// a network is dialled then, too. Later than at a start this is all.
+	keptAgain = 2 * time.Second
+
 	// In a network of fewer, of which as many have been seen, nobody is made to wait:
 	// any relay stands first meanwhile. Guards are worth little there, as each relay is
 	// on many paths anyway.
@@ -20,6 +24,7 @@ const (
 type missing struct {
 	since  time.Time // when they began to be; zero: enough are usable
 	others time.Time // when as many as few others were first usable; zero: not yet
+	proved time.Time // when it was first known that another node was reached since; zero: not yet
 	served bool      // they were waited for once, since growth began
 }
 
@@ -57,13 +62,16 @@ func (c *Chooser) await(now time.Time) error {
 		return nil
 	}
 	if m.since.IsZero() || now.Before(m.since.Add(-clockBack)) {
-		m.since, m.others = now, time.Time{}
+		*m = missing{since: now, served: m.served}
 	}
 	if m.others.IsZero() && len(c.index.all) >= few {
 		m.others = now
 	}
 	if c.proof.After(now.Add(clockBack)) { // by a clock that was ahead
 		c.proof = time.Time{}
+	}
+	if m.proved.IsZero() && !c.proof.Before(m.since) {
+		m.proved = now
 	}
 	switch {
 	case c.mayReplace(now):
@@ -79,7 +87,7 @@ func (c *Chooser) await(now time.Time) error {
 // node was reached meanwhile.
 func (c *Chooser) mayReplace(now time.Time) bool {
 	m := &c.missing
-	if m.since.IsZero() || c.proof.Before(m.since) {
+	if m.since.IsZero() || m.proved.IsZero() || now.Sub(m.proved) < keptAgain {
 		return false
 	}
 	return m.served || now.Sub(m.since) >= keptWait || !m.others.IsZero() && now.Sub(m.others) >= keptLess

@@ -29,8 +29,9 @@ func TestGuardChurn(t *testing.T) {
 			})
 			_, err := c.Draw(now, up, far)
 			if errors.Is(err, ErrWaits) {
-				now = now.Add(keptWait)
 				c.Reached(now)
+				_, _ = c.Draw(now, up, far)
+				now = now.Add(keptWait)
 				_, err = c.Draw(now, up, far)
 			}
 			if err != nil && !errors.Is(err, ErrNoGuard) {
@@ -139,7 +140,7 @@ func TestAnswerShowsNetwork(t *testing.T) {
 		after    time.Duration
 		answered bool
 		err      error
-	}{{0, false, ErrWaits}, {time.Minute, false, ErrWaits}, {time.Minute, true, nil}} {
+	}{{0, false, ErrWaits}, {time.Minute, false, ErrWaits}, {time.Minute, true, ErrWaits}, {time.Minute + keptAgain, false, nil}} {
 		c.Report(start.Add(test.after), w, test.answered)
 		if _, err := c.Draw(start.Add(test.after), up, far); !errors.Is(err, test.err) {
 			t.Errorf("after %v, answered: %v: %v", test.after, test.answered, err)

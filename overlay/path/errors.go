@@ -13,7 +13,7 @@ var (
 
 	// ErrWaits says that kept relays are not usable yet, or not any more, and that it is
 	// too soon to take others in their place: see [Chooser.Draw].
-	ErrWaits = errors.New("the relays that this node keeps for the first steps of a path cannot be reached yet: it waits for them, some seconds longer than until others are reached, before it uses those")
+	ErrWaits = errors.New("the relays that this node keeps for the first steps of a path cannot be reached yet: it waits for them, and uses others some seconds after it has reached any")
 )
 
 // PrefixError says that the nodes of a path cannot all be in different prefixes, as

@@ -22,7 +22,8 @@ func patiently(c *Chooser, now time.Time, relays []*record.Descriptor, end *reco
 	}
 	w, err := c.Draw(now, relays, end)
 	if errors.Is(err, ErrWaits) {
-		c.Reached(now.Add(keptWait))
+		c.Reached(now)
+		_, _ = c.Draw(now, relays, end)
 		w, err = c.Draw(now.Add(keptWait), relays, end)
 	}
 	return w, err

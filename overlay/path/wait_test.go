@@ -84,7 +84,9 @@ func TestWaitsNoLonger(t *testing.T) {
 		{time.Hour, 40, false, nil, 4}, // all are back,
 		{0, 30, false, ErrWaits, 4},    // and go again, with the one picked meanwhile
 		{time.Hour, 30, false, ErrWaits, 4},
-		{time.Second, 30, true, nil, 5},
+		{time.Second, 30, true, ErrWaits, 4},
+		{keptAgain - 1, 30, false, ErrWaits, 4},
+		{1, 30, false, nil, 5},
 	} {
 		now = now.Add(step.after)
 		if step.reached {
@@ -146,6 +148,8 @@ func TestSmallNetworkWaitsForNobody(t *testing.T) {
 			t.Errorf("%d relays: a guard was picked, and nobody was reached", n)
 		}
 		c.Reached(now)
+		_, _ = c.Draw(now, up, far)
+		now = now.Add(keptAgain)
 		want := 3
 		if len(up) >= few {
 			want++
