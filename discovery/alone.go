@@ -17,6 +17,7 @@ import (
 func (d *Directory) Met(id hashid.NodeID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.answered()
 	switch e := d.entries[id]; {
 	case e == nil || !e.missed:
 		return

@@ -78,6 +78,7 @@ type Directory struct {
 	others  int                      // guarded by mu; entries that are not of relays
 	passed  int                      // guarded by mu; dials since one last went to the relay due for longest
 	changed chan struct{}            // guarded by mu; closed and replaced when the usable relays change
+	proving proving                  // guarded by mu
 }
 
 // entry is one known relay. Directory.mu guards its fields.
@@ -89,6 +90,7 @@ type entry struct {
 	checked  time.Time // when it was learnt, or the table last asked for a newer one; zero: its news may have been missed
 	met      bool      // by a walk, or asked for: not only told of
 	probing  bool
+	early    bool      // to be dialled before others, and asked for its descriptor
 	due      time.Time // of the next dial while it is not up
 	missed   bool      // its last dial failed
 	failures int       // dials and uses that failed in a row
@@ -170,7 +172,7 @@ func (d *Directory) learn(raw []byte, asked bool) (desc *record.Descriptor, news
 // one that cannot be reached where it says does not have it dialled sooner,
 // unless there was none for a while: then it may be back. Directory.mu is held.
 func (e *entry) inherit(old *entry, now time.Time) {
-	e.probing, e.rested, e.met = old.probing, old.rested, e.met || old.met
+	e.probing, e.early, e.rested, e.met = old.probing, old.early, old.rested, e.met || old.met
 	if !sameAddrs(old.desc, e.desc) {
 		return
 	}
@@ -319,9 +321,12 @@ func (d *Directory) Grown() { nudge(d.walk) }
 // Redial says that nothing holds that was known of who can be reached, because
 // this machine has slept, or moved to another address, or its clock was wrong:
 // every relay is dialled, at once, before it is used again, and the network is
-// walked for what was missed: news of relays, and those that have come.
-func (d *Directory) Redial() {
+// walked for what was missed: news of relays, and those that have come. Those named are
+// dialled among the first, and that they are does not tell that they were named.
+func (d *Directory) Redial(first ...hashid.NodeID) {
 	d.mu.Lock()
+	d.hasten(first)
+	d.proving = proving{}
 	for _, e := range d.entries {
 		e.up, e.failures = false, 0
 		e.due, e.rested, e.checked = time.Time{}, time.Time{}, time.Time{}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 )
 
@@ -47,7 +48,9 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 					d.unprobed(desc) // called off, which says nothing about the relay
 					return
 				}
-				d.probed(desc, err == nil)
+				if d.probed(desc, err == nil) {
+					d.ask(dials, table, desc.ID())
+				}
 			})
 		}
 		timer.Reset(next)
@@ -58,7 +61,8 @@ func (d *Directory) probeOn(ctx context.Context, table Table) {
 // easily than nodes that answer a look-up, and those more easily than some that can
 // be dialled.
 const (
-	lost     = iota // reached before, and not failed twice since
+	hasty    = iota // whatever else holds, see hasten and Prove
+	lost            // reached before, and not failed twice since
 	met             // by a walk, and not tried yet
 	verified        // in use, and to be found in place
 	failing         // reached before or met, and failed
@@ -70,6 +74,8 @@ const (
 func (e *entry) turn() int {
 	reached := !e.since.IsZero()
 	switch {
+	case e.early:
+		return hasty
 	case e.up:
 		return verified
 	case reached && e.failures <= 1:
@@ -86,7 +92,10 @@ func (e *entry) turn() int {
 
 // dialAt is when a relay is to be dialled.
 func (e *entry) dialAt() time.Time {
-	if e.up {
+	switch {
+	case e.early:
+		return time.Time{}
+	case e.up:
 		return e.since.Add(verifyEvery)
 	}
 	return e.due
@@ -138,6 +147,9 @@ func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 	if usable >= plenty {
 		limit = 1
 	}
+	if len(byTurn[hasty]) > 0 {
+		limit = max(limit, min(maxProbes, dialling+len(byTurn[hasty])))
+	}
 	if limit <= dialling || longest == nil {
 		return nil, next
 	}
@@ -165,24 +177,44 @@ func few(list []*entry, e *entry) []*entry {
 	return append(list, e)
 }
 
-// probed notes how a dial ended. A descriptor that was replaced meanwhile is
-// dialled anew at its new addresses.
-func (d *Directory) probed(desc *record.Descriptor, reached bool) {
+// ask asks a relay for its descriptor, which it answers if it can be reached for certain.
+func (d *Directory) ask(ctx context.Context, table Table, id hashid.NodeID) {
+	raw, err := table.Ask(ctx, id)
+	if err != nil {
+		return
+	}
+	_, _, _ = d.learn(raw, true) // whatever it is, somebody has sent it
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answered()
+	nudge(d.probe)
+}
+
+// probed notes how a dial ended, and reports whether the relay is to be asked for its
+// descriptor now. A descriptor that was replaced meanwhile is dialled anew at its new
+// addresses.
+func (d *Directory) probed(desc *record.Descriptor, reached bool) (ask bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	nudge(d.probe)
 	e := d.entries[desc.ID()]
 	if e == nil {
-		return
+		return false
 	}
 	e.probing = false
 	if !sameAddrs(e.desc, desc) {
-		return
+		return false
 	}
 	was := e.up
-	if reached && !was && d.alone() {
+	switch {
+	case !reached:
+		d.inVain(desc.ID(), e)
+	case !was && d.alone():
 		d.regained()
+	default:
+		d.restored()
 	}
+	ask, e.early = e.early && reached, false
 	if reached && e.missed {
 		e.checked = time.Time{} // what it told meanwhile may have been missed
 	}
@@ -199,6 +231,7 @@ func (d *Directory) probed(desc *record.Descriptor, reached bool) {
 	if e.up != was {
 		d.announce()
 	}
+	return ask
 }
 
 // unprobed notes that a relay is still to be dialled.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chatnt/discovery"
+	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/control"
 	"chatnt/node/vault"
@@ -63,11 +64,11 @@ func (n *Node) saveGuards(state []byte) error {
 
 // meetStored has the directory know the relays that were stored when the node last ran:
 // a walk through a large network would not come by those that it keeps for long, and to
-// look them up would tell others whose they are. All are asked, in any order: who is asked
-// does not learn whether it is one that is kept.
+// look them up would tell others whose they are. All are asked: first those that are kept,
+// among as many others, in any order; so who is asked does not learn whether it is kept.
 func (n *Node) meetStored(ctx context.Context) {
 	kept, stored := n.paths.Keeps(), n.storedRelays()
-	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] }) //nolint:gosec // nobody gains from knowing
+	keptFirst(stored, kept)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, meetAtOnce)
@@ -90,6 +91,21 @@ func (n *Node) meetStored(ctx context.Context) {
 			}
 		})
 	}
+}
+
+// keptFirst puts relays in random order, but so that those that are kept come first among
+// as many others.
+func keptFirst(relays []*record.Descriptor, kept []hashid.NodeID) {
+	swap := func(i, j int) { relays[i], relays[j] = relays[j], relays[i] }
+	rand.Shuffle(len(relays), swap) //nolint:gosec // nobody gains from knowing
+	n := 0
+	for i, d := range relays {
+		if slices.Contains(kept, d.ID()) {
+			swap(i, n)
+			n++
+		}
+	}
+	rand.Shuffle(min(2*n, len(relays)), swap) //nolint:gosec // the same
 }
 
 // meet asks a relay for its descriptor, and reports whether the directory has one.

@@ -43,10 +43,19 @@ func stateOf(t testing.TB, p *Profile, kept []hashid.NodeID) []byte {
 		return p.storedGuards(t)
 	}
 	c := path.New(path.Rules{Self: p.Node(), Hops: 3})
-	if _, err := c.Draw(timeNow(), someRelays(t, 20), &record.Descriptor{}); err != nil {
+	drawLater(t, c, someRelays(t, 20))
+	return c.State()
+}
+
+// drawLater draws a way through relays that are known for a while, so that guards are picked.
+func drawLater(t testing.TB, c *path.Chooser, relays []*record.Descriptor) {
+	t.Helper()
+	if err := c.Ready(timeNow().Add(-time.Minute), relays); err != nil {
 		t.Fatal(err)
 	}
-	return c.State()
+	if _, err := c.Draw(timeNow(), relays, &record.Descriptor{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (p *Profile) storedGuards(t testing.TB) (state []byte) {
@@ -179,13 +188,36 @@ func TestRelaysFromBeforeAreMet(t *testing.T) {
 	}
 }
 
+// Those that are kept are among the first that are met, in any place among as many others.
+func TestKeptAreMetFirst(t *testing.T) {
+	const n, rounds = 40, 500
+	all := someRelays(t, n)
+	kept := []hashid.NodeID{all[3].ID(), all[20].ID(), all[39].ID(), {7}}
+	var places [6]int
+	for range rounds {
+		relays := slices.Clone(all)
+		keptFirst(relays, kept)
+		for i, d := range relays {
+			if slices.Contains(kept, d.ID()) {
+				if i >= len(places) {
+					t.Fatalf("one that is kept is met as number %d", i)
+				}
+				places[i]++
+			}
+		}
+	}
+	for i, n := range places {
+		if n < rounds/2-100 || n > rounds/2+100 { // nearly nine standard deviations
+			t.Errorf("%d of %d times number %d is one that is kept, and half of them is right", n, rounds, i)
+		}
+	}
+}
+
 // What a person is shown of the paths names nobody.
 func TestShownPaths(t *testing.T) {
 	c := path.New(path.Rules{Self: hashid.NodeID{1}, Hops: 3})
 	relays := someRelays(t, 20)
-	if _, err := c.Draw(timeNow(), relays, &record.Descriptor{}); err != nil {
-		t.Fatal(err)
-	}
+	drawLater(t, c, relays)
 	p := shownPaths(c.Summary(timeNow(), relays))
 	if len(p.Guards) != 3 || len(p.Beside) != 4 || len(p.Lost) != 4 || p.Meaning == "" {
 		t.Errorf("shown is %+v", p)

@@ -57,6 +57,15 @@ func (n *Node) watch(ctx context.Context) {
 		wg    sync.WaitGroup
 	)
 	defer wg.Wait()
+	endMeeting := func() {}
+	defer func() { endMeeting() }()
+	startOver := func(dead []libp2pnetwork.Conn) {
+		endMeeting()
+		var meeting context.Context
+		meeting, endMeeting = context.WithCancel(ctx)
+		n.startOver(&wg, dead)
+		wg.Go(func() { n.meetStored(meeting) }) // what has expired meanwhile is not known any more
+	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	n.local.look()
@@ -81,7 +90,7 @@ func (n *Node) watch(ctx context.Context) {
 				dead = slices.DeleteFunc(dead, n.alive)
 			}
 			n.log.Info("the clock jumped: starting over", "seconds", int(jump.Seconds()), "connections", len(dead))
-			n.startOver(&wg, dead)
+			startOver(dead)
 		case moved && moves.due(now):
 			moved = false
 			conns := n.host.Network().Conns()
@@ -91,7 +100,7 @@ func (n *Node) watch(ctx context.Context) {
 				continue
 			}
 			n.log.Info("this machine's addresses changed: starting over", "connections", len(dead))
-			n.startOver(&wg, dead)
+			startOver(dead)
 		}
 	}
 }
@@ -129,7 +138,7 @@ func (n *Node) startOver(wg *sync.WaitGroup, dead []libp2pnetwork.Conn) {
 	case <-time.After(closeWait): // they are out of the way: the host has forgotten them
 	}
 	n.table.Retry()
-	n.directory.Redial()
+	n.directory.Redial(n.paths.Keeps()...)
 	n.finder.Retry()
 	n.publisher.Renew()
 	n.apart.startOver(time.Now())

@@ -36,13 +36,28 @@ func NewGuarded(relays *discovery.Directory, chooser *path.Chooser, now func() t
 }
 
 // Ready is Paths'.
-func (g *Guarded) Ready() error { return g.chooser.Ready(g.now(), g.relays.Usable()) }
+func (g *Guarded) Ready() error {
+	g.chooser.Reached(g.relays.Proved())
+	return g.await(g.chooser.Ready(g.now(), g.relays.Usable()))
+}
 
 // Draw is Paths'.
 func (g *Guarded) Draw(end *record.Descriptor) (*path.Way, error) {
+	g.chooser.Reached(g.relays.Proved())
 	way, err := g.chooser.Draw(g.now(), g.relays.Usable(), end)
-	g.keep()
-	return way, err
+	if err == nil {
+		g.keep()
+	}
+	return way, g.await(err)
+}
+
+// await has the directory find out whether there is a network, where kept relays are
+// missing, and dial these, and returns err.
+func (g *Guarded) await(err error) error {
+	if g.chooser.Missing() {
+		g.relays.Prove(g.chooser.Keeps()...)
+	}
+	return err
 }
 
 // Back is Paths'.

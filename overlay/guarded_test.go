@@ -26,6 +26,16 @@ func (s *saver) save(state []byte) error {
 	return nil
 }
 
+// known has a node know its network for long enough to pick guards.
+func known(t *testing.T, g *Guarded) *Guarded {
+	t.Helper()
+	if err := g.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Minute)
+	return g
+}
+
 // A node's guards are stored once, before anything goes by them, and are its guards
 // again when it starts with what was stored.
 func TestGuardsAreStored(t *testing.T) {
@@ -34,7 +44,7 @@ func TestGuardsAreStored(t *testing.T) {
 		defer n.stop()
 		rules := path.Rules{Self: n.nodes[0].id, Hops: 3}
 		var disk saver
-		first := NewGuarded(n.nodes[0].dir, path.New(rules), time.Now, disk.save)
+		first := known(t, NewGuarded(n.nodes[0].dir, path.New(rules), time.Now, disk.save))
 		end, _ := n.nodes[0].dir.Lookup(n.nodes[1].id)
 		for range 100 {
 			if _, err := first.Draw(end); err != nil {
@@ -74,7 +84,7 @@ func TestGuardsThatCannotBeStored(t *testing.T) {
 		n := start(t, 20, 3, echo())
 		defer n.stop()
 		disk := saver{fails: true}
-		g := NewGuarded(n.nodes[0].dir, path.New(path.Rules{Self: n.nodes[0].id, Hops: 3}), time.Now, disk.save)
+		g := known(t, NewGuarded(n.nodes[0].dir, path.New(path.Rules{Self: n.nodes[0].id, Hops: 3}), time.Now, disk.save))
 		end, _ := n.nodes[0].dir.Lookup(n.nodes[1].id)
 		for range 10 * 60 {
 			if _, err := g.Draw(end); err != nil {

@@ -58,8 +58,8 @@ type testNode struct {
 // The hash table of the network, for discovery.
 func (n *net) Walk(context.Context) ([]hashid.NodeID, error) { return nil, nil }
 
-func (n *net) Ask(context.Context, hashid.NodeID) ([]byte, error) {
-	return nil, errors.New("not found")
+func (n *net) Ask(ctx context.Context, id hashid.NodeID) ([]byte, error) {
+	return n.Get(ctx, record.DescriptorKey(id))
 }
 
 func (n *net) Get(_ context.Context, keys ...string) (best []byte, err error) {

@@ -13,7 +13,14 @@
 // even over thousands of ways to an end that is with them, no more than these four;
 // and who has to find out whose guard a relay talks to must have one of the four. If
 // there are fewer than twelve usable relays, no more are picked to be kept, and if none of
-// those that are kept is usable then, after a few seconds any relay stands first.
+// those that are kept is usable then, any relay stands first, as in any network of fewer
+// than 24.
+//
+// Nothing is picked to be kept out of the first relays that a node reaches, whoever these
+// may be: not before their number has not grown for fifteen seconds, or some minutes went
+// by (growth.go). And nothing is picked in place of what cannot be used while it may be
+// this node's own network that fails, see [Chooser.Reached]; after that at once, but then
+// ever later.
 //
 // Where the network has a prefix rule, no two nodes of one way share an IPv4 /16 or
 // IPv6 /32, the end included, by any of their addresses; all host names count as one
@@ -45,7 +52,8 @@
 //
 //	offset  size  field
 //	0       1     version, 1
-//	1       8     when a guard was last picked, 0 if never
+//	1       8     when a guard was last picked; with none, when picking some was first
+//	              put off; 0 if never
 //	9       1     number g of guards, at most 20
 //	10      48g   guards, in the order in which they were picked
 //	10+48g  1     number s of second relays, at most 16

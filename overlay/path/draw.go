@@ -38,14 +38,15 @@ func (c *Chooser) draw(now time.Time, end *relay) (out, back []*relay, err error
 		return nil, nil, &discovery.ShortageError{Need: hops, Have: usable}
 	}
 	var p *plan
-	if len(c.index.all) < few {
+	relaxed := c.relaxed(now)
+	if relaxed {
 		p = c.drawFew(now, end)
 	} else {
 		p = c.drawKept(now, end)
 	}
 	switch {
 	case p != nil:
-	case len(c.index.all) >= few && len(c.keeping.guards) >= maxGuards && len(without(c.index.among(c.keeping.guards), end.clash)) == 0:
+	case !relaxed && c.tooSoon(now) && len(without(c.index.among(c.keeping.guards), end.clash)) == 0:
 		return nil, nil, ErrNoGuard
 	default:
 		return nil, nil, &PrefixError{Need: hops + 1, Have: c.index.prefixes}
@@ -79,15 +80,15 @@ func (c *Chooser) drawKept(now time.Time, end *relay) *plan {
 	if len(all) == 0 || len(without(all, end.clash)) > 0 {
 		return nil
 	}
-	if r := c.pickGuard(now, end); r != nil {
+	if r := c.pickPressed(now, end); r != nil {
 		s.guards = []*relay{r}
 		return s.run()
 	}
 	return nil
 }
 
-// drawFew draws in a network that is too small to pick relays to keep: with those
-// that were kept when it was larger, if that is possible, or else with any.
+// drawFew draws in a network that is too small, or too little known, to pick relays to
+// keep: with those that are kept, if that is possible, or else with any.
 func (c *Chooser) drawFew(now time.Time, end *relay) *plan {
 	s := search{Chooser: c, now: now, end: end}
 	guards := c.choice(now, c.keeping.guards, guardsOnDuty, 1)

@@ -16,7 +16,6 @@ const (
 	guardAtLeast = 60 * day
 	guardAtMost  = 90 * day
 	guardEvery   = 7 * day // between new ones, while another is usable
-	guardPressed = day     // between new ones in place of another, while none is
 
 	// The relays next to a guard: Tor's vanguards-lite (vanguards specification,
 	// "Vanguards-Lite", and proposal 333), where the lifetime is the greater of two
@@ -27,12 +26,25 @@ const (
 	secondAtLeast = 1 * day
 	secondAtMost  = 22 * day
 
-	// How long kept relays are waited for before others stand in for them. A node
-	// that starts has dialled those that it knows within seconds.
-	keptWait = 15 * time.Second
-
 	day = 24 * time.Hour
 )
+
+// pressedAfter is how long after the last guard was picked another may be, in place of
+// n that are remembered and cannot be used: at once for one more than are on duty, then
+// ever later. Who takes guards off the network is to find that it gets slower.
+func pressedAfter(n int) time.Duration {
+	switch {
+	case n <= guardsOnDuty:
+		return 0
+	case n == guardsOnDuty+1:
+		return 5 * time.Minute
+	case n == guardsOnDuty+2:
+		return time.Hour
+	case n < maxGuards:
+		return 4 * time.Hour
+	}
+	return day
+}
 
 // kept is a relay that is kept for long.
 type kept struct {
@@ -48,7 +60,7 @@ type kept struct {
 // at once, and for as long as the k-th is to serve.
 type keeping struct {
 	guards, second []kept
-	picked         time.Time // when a guard was last picked; zero: never
+	picked         time.Time // when a guard was last picked or, with none, its picking first put off; zero: never
 }
 
 // onDuty are the first n of a list that are usable.
@@ -60,10 +72,14 @@ func (x *index) onDuty(list []kept, n int) []*relay {
 // expire forgets those whose time is over. A time further off than any lifetime
 // comes from a clock that was ahead, and is brought back.
 func (k *keeping) expire(now time.Time) {
+	had := len(k.guards) > 0
 	k.guards = expire(k.guards, now, guardAtMost)
 	k.second = expire(k.second, now, secondAtMost)
-	if k.picked.After(now) {
+	switch {
+	case k.picked.After(now):
 		k.picked = now.Truncate(time.Second)
+	case had && len(k.guards) == 0:
+		k.picked = time.Time{}
 	}
 }
 
@@ -78,62 +94,67 @@ func expire(list []kept, now time.Time, atMost time.Duration) []kept {
 	return list
 }
 
-// await returns ErrWaits while it is too soon to do without the relays that are kept.
-func (c *Chooser) await(now time.Time) error {
-	k := &c.keeping
-	k.expire(now)
-	missing := len(k.guards) > 0 && len(c.index.among(k.guards)) == 0 ||
-		c.rules.Hops > 1 && len(c.index.among(k.second)) < min(secondLeast, len(k.second))
-	switch {
-	case !missing:
-		c.alone = time.Time{}
-		return nil
-	case c.alone.IsZero() || now.Before(c.alone):
-		c.alone = now
-	}
-	if now.Sub(c.alone) < keptWait {
-		return ErrWaits
-	}
-	return nil
-}
-
 // tend picks what is to be picked at now, whatever paths it is for: who chooses
-// where paths end has no say in it.
+// where paths end has no say in it. Nothing is picked, but in place of relays that are
+// missing for long enough, out of the first relays that a node learns of; and nothing is
+// forgotten while there are few, as all are gone by a clock that is months ahead.
 func (c *Chooser) tend(now time.Time) {
 	k := &c.keeping
 	if len(c.index.all) < few {
 		return
 	}
+	k.expire(now)
 	if len(k.guards) == 0 { // a new profile, or one that slept for months
+		if c.putOff(now) {
+			return
+		}
 		for range guardsOnDuty {
 			c.pickGuard(now, nil)
 		}
 	}
+	calm, pressed := c.growth.over(now), c.mayReplace(now)
 	switch usable := len(c.index.among(k.guards)); {
-	case usable == 0:
-		c.pickPressed(now)
-	case len(k.guards) < guardsOnDuty || usable == 1:
+	case usable == 0 && pressed:
+		c.pickPressed(now, nil)
+	case usable > 0 && calm && (len(k.guards) < guardsOnDuty || usable == 1):
 		if now.Sub(k.picked) >= guardEvery {
 			c.pickGuard(now, nil)
 		}
 	}
-	for len(k.second) < secondOnDuty && c.pickSecond(now) {
+	for (calm || len(k.second) == 0) && len(k.second) < secondOnDuty && c.pickSecond(now) {
 	}
-	for len(c.index.among(k.second)) < secondLeast && c.pickSecond(now) {
+	for (pressed || c.rules.Hops == 1) && len(c.index.among(k.second)) < secondLeast && c.pickSecond(now) {
 	}
 }
 
-// pickPressed picks a guard at once because none is usable. When the list is full
-// the last one gives way, once a day.
-func (c *Chooser) pickPressed(now time.Time) {
+// putOff reports whether it is too soon to pick the first guards, because the number of
+// relays grows. All runs of a node together put it off for no more than an hour.
+func (c *Chooser) putOff(now time.Time) bool {
 	k := &c.keeping
+	if c.growth.over(now) {
+		return false
+	}
+	if k.picked.IsZero() {
+		k.picked = now.Truncate(time.Second)
+	}
+	return now.Sub(k.picked) < putOffLast
+}
+
+// pickPressed picks a guard because none is usable, apart from end if there is one, unless
+// it is too soon. When the list is full the last one gives way, but not for an end.
+func (c *Chooser) pickPressed(now time.Time, end *relay) *relay {
+	k := &c.keeping
+	if c.tooSoon(now) || end != nil && len(k.guards) >= maxGuards {
+		return nil
+	}
 	if len(k.guards) >= maxGuards {
-		if now.Sub(k.picked) < guardPressed {
-			return
-		}
 		k.guards = k.guards[:maxGuards-1]
 	}
-	c.pickGuard(now, nil)
+	return c.pickGuard(now, end)
+}
+
+func (c *Chooser) tooSoon(now time.Time) bool {
+	return now.Sub(c.keeping.picked) < pressedAfter(len(c.keeping.guards))
 }
 
 // pickGuard picks a guard, apart from end if there is one.

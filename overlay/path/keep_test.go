@@ -14,10 +14,16 @@ import (
 
 var far = &record.Descriptor{Node: [32]byte{9, 9}} // an end without an address
 
-// patiently draws a way; if it is to wait for relays that are kept, when it has.
+// patiently draws a way, in a network that is known for long; if it is to wait for relays
+// that are kept, when it has, and others were reached.
 func patiently(c *Chooser, now time.Time, relays []*record.Descriptor, end *record.Descriptor) (*Way, error) {
+	if c.growth.began.IsZero() {
+		_ = c.Ready(now.Add(-growsAtMost), relays)
+	}
 	w, err := c.Draw(now, relays, end)
 	if errors.Is(err, ErrWaits) {
+		c.Reached(now)
+		_, _ = c.Draw(now, relays, end)
 		w, err = c.Draw(now.Add(keptWait), relays, end)
 	}
 	return w, err

@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 )
 
 // meaning says what a Summary means for a person.
-func (c *Chooser) meaning(s *Summary) string {
+func (c *Chooser) meaning(now time.Time, s *Summary) string {
 	var text []string
 	switch hops := c.rules.Hops; {
 	case s.Relays < hops:
 		text = append(text, fmt.Sprintf("%d relays can be used and a path needs %d: nothing can be sent.", s.Relays, hops))
 	case s.Relays < few:
 		text = append(text, fmt.Sprintf("Only %d relays can be used, fewer than %d: %s", s.Relays, few, relaxed(s)))
+	case len(s.Guards) == 0 && !c.growth.over(now):
+		text = append(text, fmt.Sprintf("%d relays can be used, and more are being found: before this ends, in some minutes at most, no guards are picked, and any relay may be the first one of a path.", s.Relays))
 	default:
 		text = append(text, c.odds(s))
 	}

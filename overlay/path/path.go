@@ -29,7 +29,9 @@ type Chooser struct {
 	keeping keeping
 	blame   blame
 	out     map[hashid.NodeID]bool // relays that rest, of those in index
-	alone   time.Time              // since when too few of those kept are usable; zero: enough are
+	growth  growth                 // of index
+	missing missing                // kept relays that cannot be used
+	proof   time.Time              // when another node was last reached for certain; zero: never
 }
 
 // New returns a Chooser that keeps no relay yet.
@@ -73,10 +75,12 @@ func (c *Chooser) Ready(now time.Time, relays []*record.Descriptor) error {
 // relays that are usable now. The error is a *discovery.ShortageError, or a
 // *PrefixError where the network has a prefix rule, when there is no such way.
 //
-// It is ErrWaits for fifteen seconds when kept relays begin to be missing: no guard is
-// usable, or of the second relays one at the most. A node that starts knows of no relay
-// that it is usable, and learns of one after the other: it would use strangers for its
-// first requests, and pick new relays to keep with each start.
+// It is ErrWaits when kept relays begin to be missing: no guard is usable, or of the
+// second relays one at the most. It is so for some seconds, once since the start, and
+// until another node was reached, see Reached; not in small networks. A node that starts
+// knows of no relay that it is usable, and learns of one after the other: it would use
+// strangers for its first requests, and pick new relays to keep with each start. It is
+// ErrNoGuard when others were picked in their place already, and are missing too.
 //
 // Relays is what discovery.Directory.Usable returns, and belongs to the Chooser
 // from then on; drawing from the same slice again is cheapest. Time must not go
@@ -122,12 +126,18 @@ func (c *Chooser) Back(now time.Time, relays []*record.Descriptor, end *record.D
 func (c *Chooser) Report(now time.Time, w *Way, ok bool) (doubt bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if ok {
+		c.reached(now)
+	}
 	return c.blame.report(now, w, ok)
 }
 
 // look takes in the relays of now and who of them rests.
 func (c *Chooser) look(now time.Time, relays []*record.Descriptor) {
 	c.index.see(relays)
+	if c.growth.see(now, len(c.index.all)) {
+		c.missing.served = false
+	}
 	guards := c.keeping.guards
 	if len(c.index.all) < few {
 		guards = nil // any relay stands next to any other

@@ -47,7 +47,7 @@ func (c *Chooser) Summary(now time.Time, relays []*record.Descriptor) Summary {
 		Second: c.list(c.keeping.second, secondOnDuty),
 		Lost:   c.blame.places(now, len(c.index.all), c.rules.Hops),
 	}
-	s.Meaning = c.meaning(&s)
+	s.Meaning = c.meaning(now, &s)
 	return s
 }
 

@@ -60,36 +60,105 @@ func TestStartsWithItsOwn(t *testing.T) {
 	}
 }
 
-// TestWaitsNoLonger: those that are kept are waited for fifteen seconds, each time
-// that they begin to be missing; then one is picked, or any used in a small network.
+// TestWaitsNoLonger: at a start those that are kept are waited for until others were
+// reached and enough of these are usable for five seconds; later, until others were
+// reached. Then one is picked.
 func TestWaitsNoLonger(t *testing.T) {
-	for _, n := range []int{30, 10} {
-		relays := apartNodes(t, 40)
-		c := restarted(t, n, relays)
-		guards := idsOf(c.keeping.guards)
-		up := only(relays, func(id hashid.NodeID) bool { return !slices.Contains(guards, id) })[:n]
-		now := start
-		for range 3 {
-			for _, after := range []time.Duration{0, time.Second, keptWait - 1} {
-				if _, err := c.Draw(now.Add(after), up, far); !errors.Is(err, ErrWaits) {
-					t.Fatalf("%d relays, after %v: %v", n, after, err)
+	relays := apartNodes(t, 40)
+	c := restarted(t, 30, relays)
+	guards := idsOf(c.keeping.guards)
+	up := only(relays, func(id hashid.NodeID) bool { return !slices.Contains(guards, id) })[:30]
+	now := start
+	for i, step := range []struct {
+		after   time.Duration
+		usable  int
+		reached bool
+		err     error
+		guards  int
+	}{
+		{0, few - 1, true, ErrWaits, 3}, // the node has started
+		{keptLess, few - 1, true, ErrWaits, 3},
+		{keptLess, few, true, ErrWaits, 3},
+		{keptLess - 1, 30, true, ErrWaits, 3},
+		{1, 30, true, nil, 4},
+		{time.Hour, 40, false, nil, 4}, // all are back,
+		{0, 30, false, ErrWaits, 4},    // and go again, with the one picked meanwhile
+		{time.Hour, 30, false, ErrWaits, 4},
+		{time.Second, 30, true, ErrWaits, 4},
+		{keptAgain - 1, 30, false, ErrWaits, 4},
+		{1, 30, false, nil, 5},
+	} {
+		now = now.Add(step.after)
+		if step.reached {
+			c.Reached(now)
+		}
+		some := relays
+		if step.usable < len(relays) {
+			some = only(up[:step.usable], func(id hashid.NodeID) bool { return !holds(c.keeping.guards, id) })
+		}
+		if _, err := c.Draw(now, some, far); !errors.Is(err, step.err) || len(c.keeping.guards) != step.guards {
+			t.Fatalf("step %d: it has %d guards, and says %v", i, len(c.keeping.guards), err)
+		}
+	}
+}
+
+// TestFewOthersAreWaitedForLonger: where only some others answer, the kept ones are
+// waited for fifteen seconds at a start.
+func TestFewOthersAreWaitedForLonger(t *testing.T) {
+	relays := apartNodes(t, 40)
+	c := restarted(t, 1, relays)
+	up := only(relays, func(id hashid.NodeID) bool { return !holds(c.keeping.guards, id) })[:few-1]
+	for _, after := range []time.Duration{0, keptLess, keptWait - 1} {
+		c.Reached(start.Add(after))
+		if _, err := c.Draw(start.Add(after), up, far); !errors.Is(err, ErrWaits) {
+			t.Errorf("after %v: %v", after, err)
+		}
+	}
+	if _, err := c.Draw(start.Add(keptWait), up, far); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSmallNetworkWaitsForNobody: in a network that is known to be small any relay stands
+// first at once, and those that are kept again when they are back; a guard is picked only
+// when others were reached.
+func TestSmallNetworkWaitsForNobody(t *testing.T) {
+	for _, n := range []int{few, small - 1, small} {
+		relays := apartNodes(t, n)
+		c := New(Rules{Self: self, Hops: 3, Random: seeded(n)})
+		draw(t, c, start, relays, far)
+		c.Reached(start)
+		guards, second := idsOf(c.keeping.guards), idsOf(c.keeping.second)
+		up := only(relays, func(id hashid.NodeID) bool { return !slices.Contains(guards, id) })
+		now := start.Add(time.Minute)
+		for range 30 {
+			now = now.Add(time.Second)
+			w, err := c.Draw(now, up, far)
+			if n >= small {
+				if !errors.Is(err, ErrWaits) {
+					t.Fatalf("%d relays: %v", n, err)
 				}
+				continue
 			}
-			if _, err := c.Draw(now.Add(keptWait), up, far); err != nil {
-				t.Fatalf("%d relays, after %v: %v", n, keptWait, err)
+			if err != nil || !slices.Contains(second, w.out[1]) {
+				t.Fatalf("%d relays: second relays are not used: %v", n, err)
 			}
-			if want := 3 + min(1, n/few); len(c.keeping.guards) != want {
-				t.Fatalf("%d relays: it has %d guards, want %d", n, len(c.keeping.guards), want)
-			}
-			// They are back, and go again, with the one that was picked meanwhile.
-			now = now.Add(time.Hour)
-			if w := draw(t, c, now, relays, far); !slices.Contains(guards, w.out[0]) {
-				t.Fatal("those that are back are not used")
-			}
-			up = only(up, func(id hashid.NodeID) bool { return !holds(c.keeping.guards, id) })
-			if n >= few {
-				c.keeping.guards = c.keeping.guards[:3]
-			}
+		}
+		if len(c.keeping.guards) != 3 {
+			t.Errorf("%d relays: a guard was picked, and nobody was reached", n)
+		}
+		c.Reached(now)
+		_, _ = c.Draw(now, up, far)
+		now = now.Add(keptAgain)
+		want := 3
+		if len(up) >= few {
+			want++
+		}
+		if draw(t, c, now, up, far); len(c.keeping.guards) != want {
+			t.Errorf("%d relays: it has %d guards, want %d", n, len(c.keeping.guards), want)
+		}
+		if w := draw(t, c, now, relays, far); !slices.Contains(guards, w.out[0]) {
+			t.Error("those that are back are not used")
 		}
 	}
 }
