@@ -60,6 +60,7 @@ func whereabouts(who contact.Contact, now time.Time) sought {
 // brought takes in that somebody was looked up. If there is another key record, what waits goes
 // out at once: what went out by the one before may never arrive.
 func (m *messenger) brought(peer hashid.ID, news bool) {
+	m.missed(peer)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settleGiven(peer)

@@ -1,14 +1,11 @@
 package node
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
@@ -79,44 +76,6 @@ func TestBroughtRecord(t *testing.T) {
 		t.Errorf("%d are due, after %d attempts", len(due), item.attempts)
 	}
 }
-
-// Who is not found at the node that the record names may be at another.
-func TestRecordIsDoubtedWhereItLeadsNowhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, raw := friendsWithRecord(t)
-		asked := 0
-		m.people.find = func(ctx context.Context, who record.Locator) (*record.KeyRecord, []byte, error) {
-			asked++
-			return finds(m.network, raw)(ctx, who)
-		}
-		finder, err := discovery.NewFinder(m.relays, emptyTable{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.overlay = overlay.New(overlay.Config{Link: noLink{}, Paths: readyPaths{}, Finder: finder})
-		if _, err := m.people.locate(t.Context(), listed(bob()), false); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := m.send("bob", "hi"); err != nil {
-			t.Fatal(err)
-		}
-		asked = 0
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { defer close(ended); m.run(ctx) }()
-		time.Sleep(recordDoubt + 5*time.Second)
-		expectTold(t, m, "queued ", "queued the end node is not to be found: no descriptor of this node is to be found now")
-		cancel()
-		<-ended
-		if asked < 2 || asked > 3 { // as a contact, and as doubtful
-			t.Errorf("%d look-ups in a minute", asked)
-		}
-	})
-}
-
-type emptyTable struct{ discovery.Table }
-
-func (emptyTable) Get(context.Context, ...string) ([]byte, error) { return nil, errors.New("nothing") }
 
 type readyPaths struct{ overlay.Paths }
 
