@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 // exits (overlay.Records), and that a while after it was wanted.
 
 const (
-	endsKept    = 1024        // nodes that were wanted last
-	endWithin   = time.Minute // over which a look-up is drawn, once it is wanted; and its pause after one in vain, doubling ...
+	endsKept    = 16384       // nodes that were wanted last, 2 MB
+	endWithin   = time.Minute // over which a look-up is drawn once it is wanted, and the pause after one in vain; both double ...
 	endDoubling = 6           // ... up to an hour
 )
 
@@ -41,7 +42,7 @@ type end struct {
 	wanted bool
 	due    time.Time // of its look-up, if it is wanted ...
 	rest   time.Time // ... and when it is wanted next, the time that it is drawn from
-	misses int
+	misses int       // look-ups that have found that there is nothing
 }
 
 func newEnds(known func(hashid.NodeID) bool, get func(context.Context, ...string) ([]byte, error), learn func([]byte)) (*ends, error) {
@@ -52,8 +53,9 @@ func newEnds(known func(hashid.NodeID) bool, get func(context.Context, ...string
 	return &ends{known: known, get: get, learn: learn, draw: upTo, more: make(chan struct{}, 1), list: list}, nil
 }
 
-// want has a node looked up, if it is not known by then: within a minute of when it may be.
-func (e *ends) want(id hashid.NodeID) {
+// want has a node looked up, if it is not known by then: at first within a minute. Where it is wanted
+// because something is sent, it is not if there was nothing to be found before.
+func (e *ends) want(id hashid.NodeID, sent bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	it, ok := e.list.Get(id)
@@ -61,10 +63,10 @@ func (e *ends) want(id hashid.NodeID) {
 		it = new(end)
 		e.list.Add(id, it)
 	}
-	if it.wanted {
+	if it.wanted || sent && it.misses > 0 {
 		return
 	}
-	it.wanted, it.due = true, later(time.Now(), it.rest).Add(e.draw(endWithin))
+	it.wanted, it.due = true, later(time.Now(), it.rest).Add(e.draw(endWithin<<min(it.misses, endDoubling)))
 	nudge(e.more)
 }
 
@@ -103,12 +105,14 @@ func (e *ends) next(now time.Time) (id hashid.NodeID, wait time.Duration) {
 
 // look asks exits for a node, unless there is news of it by now.
 func (e *ends) look(ctx context.Context, id hashid.NodeID) {
-	if !e.known(id) {
-		if raw, err := e.get(ctx, record.DescriptorKey(id)); err == nil {
+	known, none := e.known(id), false
+	if !known {
+		raw, err := e.get(ctx, record.DescriptorKey(id))
+		if err == nil {
 			e.learn(raw)
 		}
+		known, none = e.known(id), err == nil || errors.Is(err, record.ErrNone)
 	}
-	known := e.known(id)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	it, ok := e.list.Peek(id)
@@ -118,7 +122,9 @@ func (e *ends) look(ctx context.Context, id hashid.NodeID) {
 		e.list.Remove(id)
 	default:
 		it.wanted, it.rest = false, time.Now().Add(endWithin<<min(it.misses, endDoubling))
-		it.misses++
+		if none {
+			it.misses++
+		}
 	}
 }
 
@@ -138,11 +144,11 @@ func newEndsOf(relays *discovery.Directory, get func(context.Context, ...string)
 	return newEnds(known, get, func(raw []byte) { _, _ = relays.Learn(raw) }) // what is no news is none
 }
 
-// missing has an end looked up for what is to be sent there, if nothing is known of it: of a node that
-// has left there is news when it is back.
+// missing has an end looked up for what is to be sent there, if nothing is known of it, as soon after a
+// start: of a node that has left there is news when it is back.
 func (m *messenger) missing(id hashid.NodeID) {
 	if _, ok := m.relays.Lookup(id); !ok {
-		m.ends.want(id)
+		m.ends.want(id, true)
 	}
 }
 
@@ -150,6 +156,6 @@ func (m *messenger) missing(id hashid.NodeID) {
 // coming back has escaped this one, asleep for example.
 func (m *messenger) missed(peer hashid.ID) {
 	if to := m.people.known(peer); to != nil && !m.ends.known(to.Inbox.Node) {
-		m.ends.want(to.Inbox.Node)
+		m.ends.want(to.Inbox.Node, false)
 	}
 }

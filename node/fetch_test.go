@@ -287,36 +287,6 @@ func TestWantedAreLookedUpSoon(t *testing.T) {
 
 func (f *following) start0() time.Time { return f.asking.start }
 
-// Who is sent something is not looked up for that: a look-up is the same whether or not one is.
-func TestNobodyIsLookedUpForWhatIsSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		times := func(sends bool) []looked {
-			bob := testIdentity(t)
-			f := follow(t, 4, by(listed(bob)))
-			f.has[bob.hashid()] = published(t, bob, 1, seq())
-			f.start(t)
-			time.Sleep(time.Minute)
-			for range 4 * 60 * 5 {
-				if sends {
-					if _, err := f.current(by(listed(bob)), false); err != nil {
-						t.Fatal(err)
-					}
-				}
-				time.Sleep(time.Minute / 4)
-			}
-			log := f.take()
-			for i := range log {
-				log[i].who = hashid.ID{}
-			}
-			return log
-		}
-		silent, talking := times(false), times(true)
-		if len(silent) < 4 || !slices.Equal(silent, talking) {
-			t.Errorf("the look-ups are at\n%v, and when texts are sent at\n%v", silent, talking)
-		}
-	})
-}
-
 // What is new about somebody is told, and a record that was only signed anew is not.
 func TestNewsOfAPerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
