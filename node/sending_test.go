@@ -14,6 +14,7 @@ import (
 	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
+	"chatnt/node/control"
 	"chatnt/overlay"
 	"chatnt/overlay/path"
 )
@@ -167,15 +168,19 @@ func TestTextsAndReceiptsGoOutWithTheirLatency(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := intoTheVoid(t, false)
 				defer d.stop()
-				if err := d.profile.setLatency(latency.String()); err != nil {
+				set := latency
+				if !receipt { // the text has one of its own
+					set = (latency + 1) % (overlay.Slow + 1)
+				}
+				if err := d.profile.setLatency(set.String()); err != nil {
 					t.Fatal(err)
 				}
 				synctest.Wait()
 				began := time.Now()
 				if receipt {
 					d.arrived(sealIn(t, initiate(t, d.messenger, bob()), testText(1, "hi")))
-				} else {
-					d.say(t, "hi")
+				} else if _, err := d.sendAs("bob", "hi", control.How{Latency: latency.String()}); err != nil {
+					t.Fatal(err)
 				}
 				time.Sleep(latency.Patience(6) + time.Second)
 				lost := d.paths.take()
