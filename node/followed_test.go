@@ -10,7 +10,6 @@ import (
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/node/contact"
-	"chatnt/overlay"
 )
 
 // Contacts and those who were asked are looked up; who was refused, blocked or given up is not.
@@ -74,10 +73,6 @@ func TestBroughtRecord(t *testing.T) {
 		t.Errorf("%d are due, after %d attempts", len(due), item.attempts)
 	}
 }
-
-type readyPaths struct{ overlay.Paths }
-
-func (readyPaths) Ready() error { return nil }
 
 // What a node does for its person it does apart: after a while of its own, and only when there is a way.
 func TestPersonalRecordsAreApart(t *testing.T) {
