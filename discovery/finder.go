@@ -21,9 +21,10 @@ const (
 // ErrNoDescriptor says that a node's descriptor is not to be had now.
 var ErrNoDescriptor = errors.New("no descriptor of this node is to be found now")
 
-// Finder finds the descriptor of one named node: the end of a path, or the next
-// hop of a packet to forward, which need not be in this node's directory.
-// Relays for one's own paths come from the Directory alone.
+// Finder finds the descriptor of one named node: the next hop of a packet to
+// forward, which need not be in this node's directory. Relays for one's own paths
+// come from the Directory alone, and the end is Known or left alone: whom a look-up
+// asks would see where something is sent.
 type Finder struct {
 	dir    *Directory
 	table  Table

@@ -218,7 +218,7 @@ func (w *world) request(service string) {
 func ask(ctx context.Context, from, to *steadyNode, service string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTry)
 	defer cancel()
-	path, err := from.overlay.Draw(ctx, to.node())
+	path, err := from.overlay.Draw(to.node())
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (r *bareRelay) ask(ctx context.Context, to *bareRelay, q inquiry) (*overlay
 	var err error
 	for range 3 {
 		var path *overlay.Path
-		if path, err = r.overlay.Draw(ctx, to.self); err != nil {
+		if path, err = r.overlay.Draw(to.self); err != nil {
 			return nil, err
 		}
 		wait, cancel := context.WithTimeout(ctx, 10*time.Second)

@@ -18,7 +18,7 @@ import (
 
 const (
 	fetchEvery  = time.Hour        // each contact, a third more or less
-	fetchSpread = 30 * time.Second // over which the first look-ups of a run are drawn, at the least
+	fetchSpread = 30 * time.Second // over which those are drawn, at the least, of whom no record is known
 	fetchGap    = 2 * time.Second  // on average between two that nobody waits for: 1,800 contacts an hour
 	fetchAtOnce = 4
 
@@ -66,10 +66,11 @@ func (p *plan) want(at sought, now time.Time, d time.Duration) {
 	nudge(p.more)
 }
 
-// keep says whom to look up on and on, the most urgent first: nobody else is, from now
-// on, for whom nobody waits. Those who are new to it are spread over a time, which
-// is given.
-func (p *plan) keep(contacts []sought, now time.Time, over time.Duration, draw func(time.Duration) time.Duration) {
+// keep says whom to look up on and on: nobody else is, from now on, for whom nobody waits. Of
+// those who are new to it, who is known already is looked up at any time of the next hour, as if this
+// node had not just started; the others are soon, one after the other in an order that is
+// drawn.
+func (p *plan) keep(contacts []sought, now time.Time, known func(hashid.ID) bool, draw func(time.Duration) time.Duration) {
 	for _, f := range p.list {
 		f.kept = false
 	}
@@ -79,15 +80,23 @@ func (p *plan) keep(contacts []sought, now time.Time, over time.Duration, draw f
 		if f == nil {
 			f = &fetch{at: at}
 			p.list[at.id] = f
-			added = append(added, f)
+			if known(at.id) {
+				f.due = now.Add(draw(fetchEvery))
+			} else {
+				added = append(added, f)
+			}
 		}
 		f.kept = true
 		if !f.wanted && !f.busy {
 			f.at = at
 		}
 	}
+	for i, f := range added { // Fisher and Yates: who is a contact for longer is not to come first
+		j := int(draw(time.Duration(i)))
+		added[i], added[j] = added[j], f
+	}
 	for i, f := range added { // each somewhere in a slot of its own
-		slot := over / time.Duration(len(added))
+		slot := max(fetchSpread/time.Duration(len(added)), fetchGap)
 		f.due = now.Add(time.Duration(i)*slot + draw(slot))
 	}
 	for id, f := range p.list {
@@ -187,7 +196,7 @@ func (p *people) run(ctx context.Context, contacts func() []sought, changed func
 			wait = askAgain(err, wait)
 		} else {
 			if now := time.Now(); now.Sub(kept) >= planEvery {
-				p.keep(contacts(), kept.IsZero())
+				p.keep(contacts())
 				kept = now
 			}
 			select {
@@ -216,14 +225,11 @@ func (p *people) run(ctx context.Context, contacts func() []sought, changed func
 	}
 }
 
-func (p *people) keep(contacts []sought, first bool) {
+func (p *people) keep(contacts []sought) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	over := fetchEvery
-	if first {
-		over = max(fetchSpread, fetchGap*time.Duration(len(contacts)))
-	}
-	p.plan.keep(contacts, time.Now(), over, p.draw)
+	now := p.now()
+	p.plan.keep(contacts, time.Now(), func(id hashid.ID) bool { return p.remembered(id).valid(now) }, p.draw)
 }
 
 // next takes out whose turn it is, or says when to look again.

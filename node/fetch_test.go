@@ -127,47 +127,95 @@ func persons(n int) (list []sought) {
 	return list
 }
 
-// Contacts are looked up on and on: at first spread over half a minute and in the order given, later
-// each about once an hour, at times that have nothing in common.
+// Contacts are looked up on and on, each about once an hour, at times that have nothing in common: from
+// the start, if their records are known from before.
 func TestContactsAreFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		contacts := persons(10)
+		var contacts []sought
+		v := vault.Memory()
+		for range 10 {
+			who := testIdentity(t)
+			knows(t, v, who)
+			remember(t, v, who, published(t, who, 1, seq()))
+			contacts = append(contacts, by(listed(who)))
+		}
 		f := follow(t, 1, contacts...)
+		f.vault = v
 		f.start(t)
-		time.Sleep(fetchSpread)
-		first := f.take()
-		if len(first) != len(contacts) {
-			t.Fatalf("%d look-ups in the first half minute, of %d contacts", len(first), len(contacts))
-		}
-		slot := fetchSpread / time.Duration(len(contacts))
-		for i, l := range first {
-			from := time.Duration(i) * slot
-			if l.who != contacts[i].id || l.at < from || l.at > from+slot {
-				t.Errorf("look-up %d is at %v, of contact %d", i, l.at, l.who[0])
-			}
-		}
 		const hours = 48
 		time.Sleep(hours * time.Hour)
 		last, gaps := make(map[hashid.ID]time.Duration), make(map[time.Duration]bool)
-		for _, l := range first {
+		soon, mean := 0, time.Duration(0)
+		log := f.take()
+		for _, l := range log {
+			before, again := last[l.who]
 			last[l.who] = l.at
-		}
-		later := f.take()
-		if n := len(later); n < hours*len(contacts)*9/10 || n > hours*len(contacts)*11/10 {
-			t.Errorf("%d look-ups of %d contacts in %d hours", n, len(contacts), hours)
-		}
-		for _, l := range later {
-			gap := l.at - last[l.who]
+			if !again {
+				if l.at < fetchSpread {
+					soon++
+				}
+				mean += l.at / time.Duration(len(contacts))
+				continue
+			}
+			gap := l.at - before
 			if gap < fetchEvery*2/3 || gap > fetchEvery*4/3+time.Minute {
 				t.Errorf("a contact is looked up after %v", gap)
 			}
 			gaps[gap.Round(time.Second)] = true
-			last[l.who] = l.at
 		}
-		if len(gaps) < len(later)/2 {
-			t.Errorf("of %d pauses, %d are different", len(later), len(gaps))
+		if len(last) != len(contacts) || soon > 2 || mean < fetchEvery/4 || mean > fetchEvery*3/4 {
+			t.Errorf("%d contacts are looked up, %d of them in the first half minute, all after %v on average", len(last), soon, mean)
+		}
+		if n := len(log); n < hours*len(contacts)*9/10 || n > hours*len(contacts)*11/10 {
+			t.Errorf("%d look-ups of %d contacts in %d hours", n, len(contacts), hours)
+		}
+		if len(gaps) < len(log)/2 {
+			t.Errorf("of %d pauses, %d are different", len(log), len(gaps))
 		}
 	})
+}
+
+// Of whom no record is known is looked up in the first half minute, spread over it, in no order.
+func TestUnknownContactsAreLookedUpSoon(t *testing.T) {
+	first := make(map[byte]bool)
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			contacts := persons(10)
+			f := follow(t, seed, contacts...)
+			f.start(t)
+			time.Sleep(fetchSpread)
+			log := f.take()
+			if len(log) != len(contacts) {
+				t.Fatalf("%d look-ups in the first half minute, of %d contacts", len(log), len(contacts))
+			}
+			slot := fetchSpread / time.Duration(len(contacts))
+			seen := make(map[hashid.ID]bool)
+			for i, l := range log {
+				if from := time.Duration(i) * slot; l.at < from || l.at > from+slot {
+					t.Errorf("look-up %d is at %v", i, l.at)
+				}
+				seen[l.who] = true
+			}
+			if len(seen) != len(contacts) {
+				t.Errorf("%d contacts are looked up", len(seen))
+			}
+			first[log[0].who[0]] = true
+		})
+	}
+	if len(first) < 4 {
+		t.Errorf("%d different contacts come first in ten starts", len(first))
+	}
+}
+
+// remember has somebody's record known from before.
+func remember(t *testing.T, v *vault.Vault, who *identity, raw []byte) {
+	t.Helper()
+	err := v.Update(func(tx *vault.Tx) error {
+		return tx.Put(bucketRecords, who.hashid().String(), appendRecord(nil, record.LinkKey{}, raw))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // However many contacts there are, they are not looked up faster than so, nor all at once after
@@ -238,36 +286,6 @@ func TestWantedAreLookedUpSoon(t *testing.T) {
 }
 
 func (f *following) start0() time.Time { return f.asking.start }
-
-// Who is sent something is not looked up for that: a look-up is the same whether or not one is.
-func TestNobodyIsLookedUpForWhatIsSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		times := func(sends bool) []looked {
-			bob := testIdentity(t)
-			f := follow(t, 4, by(listed(bob)))
-			f.has[bob.hashid()] = published(t, bob, 1, seq())
-			f.start(t)
-			time.Sleep(time.Minute)
-			for range 4 * 60 * 5 {
-				if sends {
-					if _, err := f.current(by(listed(bob)), false); err != nil {
-						t.Fatal(err)
-					}
-				}
-				time.Sleep(time.Minute / 4)
-			}
-			log := f.take()
-			for i := range log {
-				log[i].who = hashid.ID{}
-			}
-			return log
-		}
-		silent, talking := times(false), times(true)
-		if len(silent) < 4 || !slices.Equal(silent, talking) {
-			t.Errorf("the look-ups are at\n%v, and when texts are sent at\n%v", silent, talking)
-		}
-	})
-}
 
 // What is new about somebody is told, and a record that was only signed anew is not.
 func TestNewsOfAPerson(t *testing.T) {
@@ -370,7 +388,7 @@ func TestNobodyIsFollowedForEver(t *testing.T) {
 func TestPlan(t *testing.T) {
 	p, now := newPlan(), time.Now()
 	contacts := persons(4)
-	p.keep(contacts[:2], now, 0, atOnce)
+	p.keep(contacts[:2], now, func(hashid.ID) bool { return true }, atOnce)
 	now = now.Add(time.Hour)
 	p.want(contacts[2], now, 0)
 	p.want(contacts[3], now, time.Second)

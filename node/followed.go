@@ -1,23 +1,16 @@
 package node
 
 import (
-	"slices"
 	"time"
 
 	"chatnt/discovery/hashid"
 	"chatnt/node/contact"
 )
 
-// followed returns the contacts whose key records are kept fresh: first those for whom
-// something waits, then the others, those to whom something was said last first.
-func (m *messenger) followed() []sought {
-	type one struct {
-		at      sought
-		waiting bool
-		used    time.Time
-	}
-	var all []one
+// followed returns the contacts whose key records are kept fresh.
+func (m *messenger) followed() (list []sought) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, who := range m.book.Contacts() {
 		c := m.conversations[who.Hashid]
 		switch {
@@ -26,28 +19,7 @@ func (m *messenger) followed() []sought {
 		default:
 			continue
 		}
-		next := one{at: whereabouts(who, m.now())}
-		if c != nil {
-			next.waiting = len(c.outbox) > 0
-			for _, t := range c.talks {
-				next.used = later(next.used, t.used)
-			}
-		}
-		all = append(all, next)
-	}
-	m.mu.Unlock()
-	slices.SortStableFunc(all, func(x, y one) int {
-		if x.waiting != y.waiting {
-			if x.waiting {
-				return -1
-			}
-			return 1
-		}
-		return y.used.Compare(x.used)
-	})
-	list := make([]sought, 0, len(all))
-	for _, one := range all {
-		list = append(list, one.at)
+		list = append(list, whereabouts(who, m.now()))
 	}
 	return list
 }
@@ -60,6 +32,7 @@ func whereabouts(who contact.Contact, now time.Time) sought {
 // brought takes in that somebody was looked up. If there is another key record, what waits goes
 // out at once: what went out by the one before may never arrive.
 func (m *messenger) brought(peer hashid.ID, news bool) {
+	m.missed(peer)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settleGiven(peer)

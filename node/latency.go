@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -80,8 +79,8 @@ func (m *messenger) receiptWithin(latency overlay.Latency) time.Duration {
 }
 
 // draw draws a path of a latency.
-func (m *messenger) draw(ctx context.Context, to hashid.NodeID, latency overlay.Latency) (*overlay.Path, error) {
-	path, err := m.overlay.Draw(ctx, to)
+func (m *messenger) draw(to hashid.NodeID, latency overlay.Latency) (*overlay.Path, error) {
+	path, err := m.overlay.Draw(to)
 	if err == nil {
 		path.Latency = latency
 	}

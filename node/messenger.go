@@ -40,6 +40,7 @@ type messenger struct {
 	log     *slog.Logger
 	network [32]byte
 	people  *people // key records of others
+	ends    *ends   // their nodes
 	overlay *overlay.Overlay
 	relays  *discovery.Directory
 
@@ -64,9 +65,9 @@ type messenger struct {
 // maxInbox is how many sealed frames may wait to be opened.
 const maxInbox = 256
 
-func newMessenger(p *Profile, now func() time.Time, f *feed, log *slog.Logger, who *people, o *overlay.Overlay, relays *discovery.Directory) (*messenger, error) {
+func newMessenger(p *Profile, now func() time.Time, f *feed, log *slog.Logger, who *people, where *ends, o *overlay.Overlay, relays *discovery.Directory) (*messenger, error) {
 	m := &messenger{
-		profile: p, now: now, feed: f, log: log, network: p.network.ID(), people: who, overlay: o, relays: relays,
+		profile: p, now: now, feed: f, log: log, network: p.network.ID(), people: who, ends: where, overlay: o, relays: relays,
 		inbox: make(chan []byte, maxInbox), aged: make(chan struct{}, 1), started: time.Now(),
 		conversations: make(map[hashid.ID]*conversation),
 	}
@@ -87,6 +88,7 @@ func (m *messenger) run(ctx context.Context) {
 	}
 	m.wg.Go(func() { m.forgetful(ctx) })
 	m.wg.Go(func() { m.people.run(ctx, m.followed, m.relays.Changed, m.brought) })
+	m.wg.Go(func() { m.ends.run(ctx) })
 	m.mu.Unlock()
 	m.tellLinks()
 	m.receive(ctx)

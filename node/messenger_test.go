@@ -61,7 +61,11 @@ func messengerOf(t testing.TB, p *Profile) *messenger {
 		t.Fatal(err)
 	}
 	o := overlay.New(overlay.Config{Link: noLink{}, Paths: overlay.NewGuarded(dir, path.New(path.Rules{Self: p.Node(), Hops: 3}), timeNow, nil), Finder: finder})
-	m, err := newMessenger(p, timeNow, newFeed(), log, who, o, dir)
+	where, err := newEndsOf(dir, func(context.Context, ...string) ([]byte, error) { return nil, record.ErrNone })
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newMessenger(p, timeNow, newFeed(), log, who, where, o, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -190,7 +190,11 @@ func (n *Node) assemble() error {
 	if err != nil {
 		return err
 	}
-	n.messenger, err = newMessenger(n.profile, n.now, n.feed, n.log, who, n.overlay, n.directory)
+	where, err := newEndsOf(n.directory, n.records.Get)
+	if err != nil {
+		return err
+	}
+	n.messenger, err = newMessenger(n.profile, n.now, n.feed, n.log, who, where, n.overlay, n.directory)
 	if err != nil {
 		return n.profile.orAnother(err)
 	}

@@ -35,9 +35,8 @@ const (
 	// a clock that is wrong at the start has been set by then.
 	giveUpUptime = time.Hour
 
-	// refreshAfter is how many attempts without a receipt make the recipient's
-	// key record suspect of being out of date; and how often somebody who is sent receipts
-	// repeats what they confirm.
+	// refreshAfter is how often somebody repeats what the receipts confirm that it is sent, before
+	// its key record is suspect of being out of date.
 	refreshAfter = 3
 
 	serviceMailboxPut = "mailbox.put"
@@ -160,6 +159,7 @@ func (m *messenger) hurry(c *conversation) {
 // retry has every message that waits go out now.
 func (m *messenger) retry() {
 	m.people.retry()
+	m.ends.retry()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.conversations {
@@ -266,9 +266,8 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // sendAll makes one attempt for each message and for the receipts. It returns
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
-	who, suspect := m.aim(c, due)
-	at := whereabouts(who, m.now())
-	to, err := m.people.current(at, suspect)
+	who, suspect := m.aim(c)
+	to, err := m.people.current(whereabouts(who, m.now()), suspect)
 	if err != nil {
 		return m.hold(c, due, receipts, notFound(who, err))
 	}
@@ -281,9 +280,9 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		if i < len(due) {
 			latency = due[i].Latency
 		}
-		if paths[i], err = m.draw(ctx, to.Inbox.Node, latency); err != nil {
-			if errors.Is(err, discovery.ErrNoDescriptor) { // the person may be at another node now
-				_, _ = m.people.current(at, true)
+		if paths[i], err = m.draw(to.Inbox.Node, latency); err != nil {
+			if errors.Is(err, discovery.ErrNoDescriptor) {
+				m.missing(to.Inbox.Node)
 			}
 			return m.hold(c, due, receipts, err.Error())
 		}
@@ -323,24 +322,24 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 }
 
 // aim returns the recipient, and whether its key record may be out of date.
-func (m *messenger) aim(c *conversation, due []*outgoing) (to contact.Contact, suspect bool) {
+func (m *messenger) aim(c *conversation) (to contact.Contact, suspect bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	to, _ = m.book.Contact(c.Peer)
 	to.Hashid = c.Peer
-	return to, m.suspect(c, due)
+	return to, m.suspect(c)
 }
 
-// suspect tells whether the recipient's record may be out of date, as nothing arrives there, be it
-// messages or receipts alone; or another's. Called with mu held.
-func (m *messenger) suspect(c *conversation, due []*outgoing) bool {
+// suspect tells whether the recipient's record may be out of date, as that person goes on repeating what
+// it was sent receipts for; or another's. That what is sent does not arrive is no reason: who keeps
+// the record would see that something is sent. Who moves says so, or is found when contacts are looked up
+// anyway. Called with mu held.
+func (m *messenger) suspect(c *conversation) bool {
 	if c.repeats >= refreshAfter {
 		c.repeats = 0
 		return true
 	}
-	return c.doubted || slices.ContainsFunc(due, func(item *outgoing) bool {
-		return item.attempts > 0 && item.attempts%refreshAfter == 0
-	})
+	return c.doubted
 }
 
 // notFound says to a person what a message waits for; "" if that is nothing to speak of.

@@ -134,7 +134,7 @@ func (s *side) flush(fresh bool) {
 	if len(due)+len(receipts) == 0 {
 		return
 	}
-	if fresh || s.known == nil || suspected(s.m, c, due...) || s.random.IntN(4) == 0 {
+	if fresh || s.known == nil || suspected(s.m, c) || s.random.IntN(4) == 0 {
 		s.known = keyRecordOf(s.peer.m)
 	}
 	m := s.m

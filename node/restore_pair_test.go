@@ -257,7 +257,7 @@ func TestRepeatsMakeTheRecordSuspect(t *testing.T) {
 	}
 }
 
-func suspected(m *messenger, c *conversation, due ...*outgoing) bool {
-	_, suspect := m.aim(c, due)
+func suspected(m *messenger, c *conversation) bool {
+	_, suspect := m.aim(c)
 	return suspect
 }

@@ -91,7 +91,7 @@ type letterbox struct {
 // fetch leaves new blocks with the host, acknowledging what has come since the last.
 func (b *letterbox) fetch(ctx context.Context) (*Replies, error) {
 	caller := b.n.nodes[0].Caller()
-	r, err := caller.Replies(ctx, b.n.nodes[1].id, MaxReplies-1, b.latency)
+	r, err := caller.Replies(b.n.nodes[1].id, MaxReplies-1, b.latency)
 	if err != nil {
 		return nil, err
 	}

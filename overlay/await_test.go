@@ -155,12 +155,12 @@ func TestTableStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := start(t, 5, 3, nil)
 		caller := n.nodes[0].Caller()
-		r, err := caller.Replies(t.Context(), n.nodes[1].id, 2, Fast)
+		r, err := caller.Replies(n.nodes[1].id, 2, Fast)
 		if err != nil {
 			t.Fatal(err)
 		}
 		n.tap(func(hashid.NodeID, hashid.NodeID, *onion.Packet) bool { return false })
-		path, err := n.nodes[0].Draw(t.Context(), n.nodes[1].id)
+		path, err := n.nodes[0].Draw(n.nodes[1].id)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -85,7 +85,7 @@ func (c *Caller) Request(ctx context.Context, end hashid.NodeID, service string,
 	)
 	defer next.Stop()
 	for ctx.Err() == nil {
-		patience, err := c.requestOnce(ctx, end, service, body, latency, answers)
+		patience, err := c.requestOnce(end, service, body, latency, answers)
 		if err == nil {
 			failed, held = ErrNoAnswer, heldFirst
 			wait = min(max(patience, wait*3/2), repeatMost*patience)
@@ -107,8 +107,8 @@ func (c *Caller) Request(ctx context.Context, end hashid.NodeID, service string,
 	return lastly(answers, failed)
 }
 
-func (c *Caller) requestOnce(ctx context.Context, end hashid.NodeID, service string, body []byte, latency Latency, answers chan<- answer) (time.Duration, error) {
-	path, err := c.overlay.Draw(ctx, end)
+func (c *Caller) requestOnce(end hashid.NodeID, service string, body []byte, latency Latency, answers chan<- answer) (time.Duration, error) {
+	path, err := c.overlay.Draw(end)
 	if err != nil {
 		return 0, err
 	}

@@ -9,7 +9,7 @@ import (
 	"chatnt/discovery/record"
 )
 
-// The services by which a node looks up and publishes persons' records for others.
+// The services by which a node looks up records, and publishes persons', for others.
 const (
 	serviceRecordGet = "record.get"
 	serviceRecordPut = "record.put"
@@ -33,7 +33,7 @@ type Table interface {
 }
 
 // RecordServices returns the services record.get and record.put over this node's
-// access to the hash table. They look up and store persons' records and nothing
+// access to the hash table. They look up records, store those of persons and nothing
 // else, and store only what is valid now: who asks is not known, so what anybody
 // could do in their own name is all that is done for them.
 func RecordServices(table Table, validator record.Validator) map[string]SlowService {
@@ -48,7 +48,7 @@ type exit struct {
 
 func (e exit) get(ctx context.Context, body []byte) []byte {
 	key, err := parseRecordKey(body)
-	if err != nil || !record.IsPersonKey(key) {
+	if err != nil || !record.IsKey(key) {
 		return recordAnswer(recordRefused, nil)
 	}
 	value, err := e.table.Get(ctx, key)

@@ -99,7 +99,8 @@ func TestExit(t *testing.T) {
 		{"not found", "record.get", []byte(listed.Key), stubTable{err: failure}, []byte{2}, true},
 		{"found nothing", "record.get", []byte(listed.Key), stubTable{}, []byte{2}, true},
 		{"found too much", "record.get", []byte(listed.Key), stubTable{value: make([]byte, record.MaxKeyRecord+1)}, []byte{2}, true},
-		{"a relay's key", "record.get", []byte(relay), stubTable{}, []byte{3}, false},
+		{"a relay's descriptor", "record.get", []byte(relay), stubTable{value: listed.Value}, append([]byte{1}, listed.Value...), true}, // who asked judges it
+		{"no record's key", "record.get", []byte(relay[1:]), stubTable{}, []byte{3}, false},
 		{"a long key", "record.get", []byte(listed.Key + "x"), stubTable{}, []byte{3}, false},
 		{"a very long key", "record.get", make([]byte, MaxRequest), stubTable{}, []byte{3}, false},
 		{"no key", "record.get", nil, stubTable{}, []byte{3}, false},

@@ -78,7 +78,7 @@ func TestDelaysAreExponential(t *testing.T) {
 			requests := count(1000, 10_000)
 			caller := n.nodes[0].Caller()
 			for range requests {
-				path, err := n.nodes[0].Draw(t.Context(), n.nodes[1].id)
+				path, err := n.nodes[0].Draw(n.nodes[1].id)
 				if err != nil {
 					t.Fatal(err)
 				}

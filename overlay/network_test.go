@@ -234,7 +234,7 @@ func (n *net) publish(i int, node *testNode) {
 func (n *net) try(from, to int, service, body string) (string, *Path, error) {
 	ctx, cancel := context.WithTimeout(n.t.Context(), 10*time.Second)
 	defer cancel()
-	path, err := n.nodes[from].Draw(ctx, n.nodes[to].id)
+	path, err := n.nodes[from].Draw(n.nodes[to].id)
 	if err != nil {
 		return "", nil, err
 	}

@@ -1,12 +1,12 @@
 package overlay
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"chatnt/discovery"
 	"chatnt/discovery/hashid"
 	"chatnt/discovery/record"
 	"chatnt/overlay/onion"
@@ -28,29 +28,27 @@ type Path struct {
 }
 
 // Draw draws a path to an end node. The error is a *discovery.ShortageError when
-// there are too few relays, and else as of [Paths].
-func (o *Overlay) Draw(ctx context.Context, end hashid.NodeID) (*Path, error) {
-	desc, err := o.find(ctx, end)
+// there are too few relays, discovery.ErrNoDescriptor when the directory does not have the
+// end node or that has left, and else as of [Paths].
+func (o *Overlay) Draw(end hashid.NodeID) (*Path, error) {
+	desc, err := o.find(end)
 	if err != nil {
 		return nil, err
 	}
 	return o.path(desc)
 }
 
-// find returns the descriptor of an end node.
-func (o *Overlay) find(ctx context.Context, end hashid.NodeID) (*record.Descriptor, error) {
+// find returns the descriptor of an end node as it is known. It asks nobody: who is asked
+// would see where something is sent.
+func (o *Overlay) find(end hashid.NodeID) (*record.Descriptor, error) {
 	if desc, ok := o.cfg.Finder.Known(end); ok {
 		return desc, nil
 	}
-	// A look-up would fail for the same reason, and not be repeated at once.
+	// Without a way nothing can be learnt of it either.
 	if err := o.cfg.Paths.Ready(); err != nil {
 		return nil, err
 	}
-	desc, err := o.cfg.Finder.Find(ctx, end)
-	if err != nil {
-		return nil, fmt.Errorf("the end node is not to be found: %w", err)
-	}
-	return desc, nil
+	return nil, fmt.Errorf("the end node is not to be found: %w", discovery.ErrNoDescriptor)
 }
 
 func (o *Overlay) path(end *record.Descriptor) (*Path, error) {

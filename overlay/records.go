@@ -27,8 +27,8 @@ var ErrNotStored = errors.New("the record could not be stored now")
 
 // Records is one identity's access to the hash table through exits: other nodes,
 // reached over the overlay, that look up and publish on its behalf. It has the
-// shape of the table, so that it can take its place; keys are those of persons'
-// records. It is safe for concurrent use.
+// shape of the table, so that it can take its place; what is published are persons'
+// records, what is looked up is also where nodes are. It is safe for concurrent use.
 //
 // Every question goes to an exit of its own, drawn from all usable relays: where the
 // network has a prefix rule so that a thousand relays in one prefix are drawn as often
@@ -82,8 +82,8 @@ func (r *Records) Ready() error {
 // as one answer is waited for, at most: 12 seconds if it is to be fast.
 func (r *Records) Get(ctx context.Context, keys ...string) ([]byte, error) {
 	for _, key := range keys {
-		if !record.IsPersonKey(key) {
-			return nil, errors.New("only persons' records are looked up through others")
+		if !record.IsKey(key) {
+			return nil, errors.New("only records are looked up through others")
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, getTurns*r.turn())

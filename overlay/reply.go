@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -41,12 +40,12 @@ type Replies struct {
 // each with relays of its own and the delays of a latency. They take their places
 // in the caller's share until they are used or expire: it is ErrBusy if there is
 // no room for all.
-func (c *Caller) Replies(ctx context.Context, end hashid.NodeID, n int, latency Latency) (*Replies, error) {
+func (c *Caller) Replies(end hashid.NodeID, n int, latency Latency) (*Replies, error) {
 	if n < 1 || n > MaxReplies {
 		return nil, fmt.Errorf("a request has room for 1 to %d reply blocks, not %d", MaxReplies, n)
 	}
 	o := c.overlay
-	desc, err := o.find(ctx, end)
+	desc, err := o.find(end)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func pushed(t *testing.T) (*net, *pusher, func(blocks int, latency Latency) *Rep
 	n := start(t, 6, 3, map[string]Service{"take": p.take, "echo": echo()["echo"]})
 	return n, p, func(blocks int, latency Latency) *Replies {
 		t.Helper()
-		r, err := n.nodes[0].Caller().Replies(t.Context(), n.nodes[1].id, blocks, latency)
+		r, err := n.nodes[0].Caller().Replies(n.nodes[1].id, blocks, latency)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +231,7 @@ func TestRepliesExpireByOtherClocks(t *testing.T) {
 		})
 		defer n.stop()
 		time.Sleep(30 * time.Minute)
-		r, err := n.nodes[0].Caller().Replies(t.Context(), n.nodes[1].id, 1, Normal)
+		r, err := n.nodes[0].Caller().Replies(n.nodes[1].id, 1, Normal)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,11 +316,11 @@ func TestRepliesAreBounded(t *testing.T) {
 		defer n.stop()
 		caller := n.nodes[0].Caller()
 		for _, blocks := range []int{-1, 0, MaxReplies + 1} {
-			if _, err := caller.Replies(t.Context(), n.nodes[1].id, blocks, Fast); err == nil {
+			if _, err := caller.Replies(n.nodes[1].id, blocks, Fast); err == nil {
 				t.Errorf("%d blocks are made", blocks)
 			}
 		}
-		if _, err := caller.Replies(t.Context(), hashid.NodeID{1}, 1, Fast); err == nil {
+		if _, err := caller.Replies(hashid.NodeID{1}, 1, Fast); err == nil {
 			t.Error("blocks are made for a node that is not there")
 		}
 		table := n.nodes[0].awaited
@@ -332,13 +332,13 @@ func TestRepliesAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := caller.Replies(t.Context(), n.nodes[1].id, 2, Fast); !errors.Is(err, ErrBusy) {
+		if _, err := caller.Replies(n.nodes[1].id, 2, Fast); !errors.Is(err, ErrBusy) {
 			t.Errorf("beyond its share: %v", err)
 		}
 		if table.replies.Taken() != maxPushed/2-1 {
 			t.Errorf("%d places are taken, one too many", table.replies.Taken())
 		}
-		if _, err := n.nodes[0].Caller().Replies(t.Context(), n.nodes[1].id, MaxReplies, Fast); err != nil {
+		if _, err := n.nodes[0].Caller().Replies(n.nodes[1].id, MaxReplies, Fast); err != nil {
 			t.Errorf("another caller: %v", err)
 		}
 	})

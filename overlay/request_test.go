@@ -187,7 +187,7 @@ func TestTooFewRelays(t *testing.T) {
 		if _, err := n.request(0, 1, "echo", "hi", time.Minute); !errors.As(err, &short) || short.Have != 2 {
 			t.Errorf("a request with two relays: %v", err)
 		}
-		if _, err := n.nodes[0].Draw(t.Context(), hashid.NodeID{1}); !errors.Is(err, discovery.ErrNoDescriptor) {
+		if _, err := n.nodes[0].Draw(hashid.NodeID{1}); !errors.Is(err, discovery.ErrNoDescriptor) {
 			t.Errorf("to a node that is not there: %v", err)
 		}
 	})
@@ -195,7 +195,7 @@ func TestTooFewRelays(t *testing.T) {
 		n := start(t, 3, 3, echo())
 		defer n.stop()
 		var short *discovery.ShortageError
-		if _, err := n.nodes[0].Draw(t.Context(), hashid.NodeID{1}); !errors.As(err, &short) || short.Have != 2 {
+		if _, err := n.nodes[0].Draw(hashid.NodeID{1}); !errors.As(err, &short) || short.Have != 2 {
 			t.Errorf("to a node that is not known, without relays: %v", err)
 		}
 	})
@@ -230,7 +230,7 @@ func TestPathOutlivesItsEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := start(t, 5, 3, echo())
 		defer n.stop()
-		path, err := n.nodes[0].Draw(t.Context(), n.nodes[1].id)
+		path, err := n.nodes[0].Draw(n.nodes[1].id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +328,7 @@ func TestRequestEndsWithItsContext(t *testing.T) {
 		}
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
-		path, err := n.nodes[0].Draw(t.Context(), n.nodes[1].id)
+		path, err := n.nodes[0].Draw(n.nodes[1].id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +345,7 @@ func TestTryEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := start(t, 5, 3, nil)
 		defer n.stop()
-		path, err := n.nodes[0].Draw(t.Context(), n.nodes[1].id)
+		path, err := n.nodes[0].Draw(n.nodes[1].id)
 		if err != nil {
 			t.Fatal(err)
 		}

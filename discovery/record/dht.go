@@ -78,6 +78,12 @@ func parseKey(key string) (kind, [sha256.Size]byte, bool) {
 	return 0, [sha256.Size]byte{}, false
 }
 
+// IsKey reports whether a DHT key is one that a record may be kept under.
+func IsKey(key string) bool {
+	_, _, ok := parseKey(key)
+	return ok
+}
+
 // IsPersonKey reports whether a DHT key is one that a person's key record may be
 // kept under, listed or not.
 func IsPersonKey(key string) bool {

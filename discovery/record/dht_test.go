@@ -23,12 +23,18 @@ func TestDHTKeys(t *testing.T) {
 		if !IsPersonKey(keys[salt]) || IsPersonKey(keys[salt]+"/") || IsPersonKey(keys[salt][1:]) {
 			t.Errorf("%q is no person's key, or what is like it is one", keys[salt])
 		}
+		if !IsKey(keys[salt]) || IsKey(keys[salt]+"/") || IsKey(keys[salt][1:]) {
+			t.Errorf("%q is no key, or what is like it is one", keys[salt])
+		}
 		if kind, owner, ok := parseKey(keys[salt]); !ok || kind != kindKeyRecord || owner != id {
 			t.Errorf("parseKey(%q) = %v, %x, %v", keys[salt], kind, owner, ok)
 		}
 	}
 	if got, want := DescriptorKey(hashid.NodeID(id)), "/relay/"+strings.Repeat("/", 32); got != want {
 		t.Errorf("DescriptorKey = %q, want %q", got, want)
+	}
+	if !IsKey(unlistedKey(id)) || !IsKey(DescriptorKey(hashid.NodeID(id))) || IsKey("") {
+		t.Error("an unlisted person's key is none, or a relay's, or nothing is one")
 	}
 	if !IsPersonKey(unlistedKey(id)) || IsPersonKey(DescriptorKey(hashid.NodeID(id))) || IsPersonKey("") {
 		t.Error("an unlisted person's key is none, or a relay's is one")
