@@ -205,7 +205,7 @@ func (n *net) publish(i int, node *testNode) {
 	if n.prefix != nil {
 		prefix = n.prefix(i)
 	}
-	addr, err := multiaddr.NewMultiaddr(fmt.Sprintf("/ip4/127.%d.0.1/tcp/%d", prefix, i+1))
+	addr, err := multiaddr.NewMultiaddr(fmt.Sprintf("/ip4/10.%d.0.1/tcp/%d", prefix, i+1))
 	if err != nil {
 		n.t.Fatal(err)
 	}
