@@ -190,28 +190,34 @@ func TestLoopsFindFaultyRelay(t *testing.T) {
 	})
 }
 
-// TestSilentNode: while all is well a node sends few loops, and all of them come back.
+// TestSilentNode: while all is well a node sends few loops, all of them come back, and
+// now and then they go to another end: not one time in twenty in such a while to none.
 func TestSilentNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := (&net{t: t, hops: 3, loops: true}).run(20)
-		defer n.stop()
-		n.nodes[0].reports()
-		time.Sleep(5 * time.Hour)
-		said := n.nodes[0].reports()
-		ends := make(map[hashid.NodeID]bool)
-		for _, r := range said {
-			if ends[r.End] = true; r.Outcome != Answered {
-				t.Fatalf("%+v", r)
+	moved := false
+	for range 5 {
+		synctest.Test(t, func(t *testing.T) {
+			n := (&net{t: t, hops: 3, loops: true}).run(20)
+			defer n.stop()
+			n.nodes[0].reports()
+			time.Sleep(5 * time.Hour)
+			said := n.nodes[0].reports()
+			ends := make(map[hashid.NodeID]bool)
+			for _, r := range said {
+				if ends[r.End] = true; r.Outcome != Answered {
+					t.Fatalf("%+v", r)
+				}
 			}
+			want := int(5 * time.Hour / loopEvery)
+			if len(said) < want/6 || len(said) > want*2 { // five standard deviations
+				t.Errorf("%d loops in five hours, want some %d", len(said), want)
+			}
+			moved = moved || len(ends) > 1
+		})
+		if moved {
+			return
 		}
-		want := int(5 * time.Hour / loopEvery)
-		if len(said) < want/4 || len(said) > want*2 { // five standard deviations
-			t.Errorf("%d loops in five hours, want some %d", len(said), want)
-		}
-		if len(ends) < 2 {
-			t.Errorf("they went to %d ends", len(ends))
-		}
-	})
+	}
+	t.Error("they always go to the same end")
 }
 
 // TestLoopsAreBounded: however much is lost, and for however long, there is an end to
@@ -232,7 +238,8 @@ func TestLoopsAreBounded(t *testing.T) {
 		time.Sleep(4 * time.Hour)
 		loops := len(n.nodes[0].reports())
 		calm, soon := int(4*time.Hour/loopEvery), int(4*time.Hour/loopAgain)
-		if loops < soon/2 || loops > soon+2*calm+loopsSoon {
+		t.Logf("%d loops in four hours, %d for what is lost and %d anyway", loops, soon, calm)
+		if loops < 2*calm || loops > soon+2*calm+loopsSoon { // much is lost or little, as chance has it
 			t.Errorf("%d loops in four hours, want some %d", loops, soon+calm)
 		}
 	})
