@@ -267,7 +267,8 @@ func (m *messenger) giveUpAll(c *conversation, reason string, over func(*outgoin
 // when the first of them is to be repeated, or tried again if it could not go out.
 func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoing, receipts []*talk) time.Duration {
 	who, suspect := m.aim(c)
-	to, err := m.people.current(whereabouts(who, m.now()), suspect)
+	at := whereabouts(who, m.now())
+	to, err := m.people.current(at, suspect)
 	if err != nil {
 		return m.hold(c, due, receipts, notFound(who, err))
 	}
@@ -283,6 +284,9 @@ func (m *messenger) sendAll(ctx context.Context, c *conversation, due []*outgoin
 		if paths[i], err = m.draw(to.Inbox.Node, latency); err != nil {
 			if errors.Is(err, discovery.ErrNoDescriptor) {
 				m.missing(to.Inbox.Node)
+				if !who.Offered.IsZero() { // another came with another key: whose the record is now, is to be known
+					_, _ = m.people.current(at, true)
+				}
 			}
 			return m.hold(c, due, receipts, err.Error())
 		}
