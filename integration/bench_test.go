@@ -211,15 +211,21 @@ func BenchmarkRoundTrip(b *testing.B) {
 
 		steps = append(steps, cryptography(b))
 	}
-	floor := median(plainTrip) + median(steps)
-	b.ReportMetric(0, "ns/op") // the mean of the parts together says nothing
-	b.ReportMetric(us(median(onionTrip)), "us/ours")
-	b.ReportMetric(us(floor), "us/floor")
-	b.ReportMetric(us(median(plainTrip)), "us/plain")
-	b.ReportMetric(us(median(steps)), "us/unwraps")
+	reportOverFloor(b, onionTrip, plainTrip, steps)
 	b.ReportMetric(us(median(wrap)), "us/wrap")
 	b.ReportMetric(us(median(surbs)), "us/SURB")
-	b.ReportMetric(float64(median(onionTrip))/float64(floor), "x-floor")
+}
+
+// reportOverFloor reports a way's time against the same links in plain plus the steps on it.
+func reportOverFloor(b *testing.B, ours, plain, steps []time.Duration) {
+	b.Helper()
+	floor := median(plain) + median(steps)
+	b.ReportMetric(0, "ns/op") // the mean of the parts together says nothing
+	b.ReportMetric(us(median(ours)), "us/ours")
+	b.ReportMetric(us(floor), "us/floor")
+	b.ReportMetric(us(median(plain)), "us/plain")
+	b.ReportMetric(us(median(steps)), "us/unwraps")
+	b.ReportMetric(float64(median(ours))/float64(floor), "x-floor")
 }
 
 // BenchmarkOneWay times a packet through three relays to the end node, against the
@@ -250,13 +256,7 @@ func BenchmarkOneWay(b *testing.B) {
 		send(&plain, true)
 		steps = append(steps, unwraps(b))
 	}
-	floor := median(plain) + median(steps)
-	b.ReportMetric(0, "ns/op") // the mean of the parts together says nothing
-	b.ReportMetric(us(median(ours)), "us/ours")
-	b.ReportMetric(us(floor), "us/floor")
-	b.ReportMetric(us(median(plain)), "us/plain")
-	b.ReportMetric(us(median(steps)), "us/unwraps")
-	b.ReportMetric(float64(median(ours))/float64(floor), "x-floor")
+	reportOverFloor(b, ours, plain, steps)
 }
 
 // unwraps times how the four nodes of one way take their layers off.
