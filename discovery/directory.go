@@ -95,6 +95,14 @@ type entry struct {
 	missed   bool      // its last dial failed
 	failures int       // dials and uses that failed in a row
 	rested   time.Time // when the allowance of news is whole again
+	held     *notice   // the newest that was too much, until the allowance lets it in; nil: none
+	passed   bool      // gossip has brought it, and it was passed on
+}
+
+// notice is a descriptor that somebody sent unasked. It is read-only.
+type notice struct {
+	desc *record.Descriptor
+	raw  []byte
 }
 
 // NewDirectory returns an empty directory for the node self.
@@ -120,11 +128,30 @@ func (d *Directory) Run(ctx context.Context, table Table) error {
 }
 
 // Learn takes in a descriptor that somebody sent unasked. It reports whether it
-// was news, which too many of one node within a minute are not; an error for
-// which record.IsForged holds is the fault of whoever gave it.
+// was news, which too many of one node within a minute are not: the newest of those
+// is taken in later. An error for which record.IsForged holds is the fault of whoever gave it.
 func (d *Directory) Learn(raw []byte) (bool, error) {
 	_, news, err := d.learn(raw, false)
 	return news, err
+}
+
+// Heard does so for one that gossip has brought, and reports whether it is to be passed on: that
+// is once, and also if it is no news. Nodes put a descriptor into the table before they
+// announce it. Whoever holds it by then may be next to those who neither hold it nor are
+// connected with its node, such as one that has just started.
+func (d *Directory) Heard(raw []byte) (pass bool, err error) {
+	desc, _, err := d.learn(raw, false)
+	if err != nil {
+		return false, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[desc.ID()]
+	if e == nil || e.passed || !bytes.Equal(e.raw, raw) {
+		return false, nil
+	}
+	e.passed = true
+	return true, nil
 }
 
 // learn takes in a descriptor, asked for or not, and returns it if it is valid,
@@ -150,22 +177,48 @@ func (d *Directory) learn(raw []byte, asked bool) (desc *record.Descriptor, news
 	if old == nil && !d.makeRoom(desc) {
 		return desc, false, ErrFull
 	}
+	one := &notice{desc, bytes.Clone(raw)}
+	if old != nil && !asked && !old.leaves(desc) && old.spent(d.now()) > 0 {
+		old.checked = time.Time{} // the next walk asks for the newest, of whom it meets
+		old.hold(one)
+		nudge(d.probe)
+		return desc, false, nil
+	}
+	d.take(one, old, asked)
+	return desc, true, nil
+}
+
+// take has a descriptor replace that of old, nil if there is none. Called with mu held.
+func (d *Directory) take(one *notice, old *entry, asked bool) {
 	now := d.now()
-	fresh := &entry{desc: desc, raw: bytes.Clone(raw), checked: now, due: now, met: asked}
+	fresh := &entry{desc: one.desc, raw: one.raw, checked: now, due: now, met: asked}
 	if old != nil {
-		leaves := present(old.desc) && !present(desc) // once for each time that it came
-		if !asked && !leaves && old.rested.After(now.Add((newsBurst-1)*newsEvery)) {
-			old.checked = time.Time{} // the next walk asks for the newest
-			return desc, false, nil
-		}
-		if fresh.inherit(old, now); !leaves {
+		if fresh.inherit(old, now); !old.leaves(one.desc) {
 			fresh.charge(now)
 		}
 	}
-	d.keep(id, fresh)
+	d.keep(one.desc.ID(), fresh)
 	d.announce()
 	nudge(d.probe)
-	return desc, true, nil
+}
+
+// leaves reports whether a node says that it leaves, which is free of charge: it is once for each
+// time that it came.
+func (e *entry) leaves(desc *record.Descriptor) bool { return present(e.desc) && !present(desc) }
+
+// spent is how long it is before the next piece of news is allowed; nothing or less: one is
+// now. Directory.mu is held.
+func (e *entry) spent(now time.Time) time.Duration {
+	return e.rested.Sub(now.Add((newsBurst - 1) * newsEvery))
+}
+
+// hold keeps news that is too much, if it is newer than what is held. A node that starts again and
+// again, which is free to say each time that it leaves, would else count as gone when it is there.
+// Directory.mu is held.
+func (e *entry) hold(one *notice) {
+	if e.held == nil || record.Newer(one.raw, e.held.raw) {
+		e.held = one
+	}
 }
 
 // inherit takes over what is known of a node from its last descriptor. News of
@@ -173,6 +226,9 @@ func (d *Directory) learn(raw []byte, asked bool) (desc *record.Descriptor, news
 // unless there was none for a while: then it may be back. Directory.mu is held.
 func (e *entry) inherit(old *entry, now time.Time) {
 	e.probing, e.early, e.rested, e.met = old.probing, old.early, old.rested, e.met || old.met
+	if old.held != nil && record.Newer(old.held.raw, e.raw) {
+		e.held = old.held
+	}
 	if !sameAddrs(old.desc, e.desc) {
 		return
 	}

@@ -104,7 +104,8 @@ func (e *entry) dialAt() time.Time {
 // due claims relays to be dialled now, while so many others are being dialled, and
 // says when to look again if no dial ends before. They are taken by turn; but now
 // and then the one that has been due for longest comes first, so that none waits
-// for ever for others that somebody goes on making up. It forgets what has expired.
+// for ever for others that somebody goes on making up. It forgets what has expired, and
+// takes in news that was held for long enough.
 func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 	next := probeLast
 	if dialling >= maxProbes {
@@ -119,6 +120,7 @@ func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 		expired bool
 		usable  int
 	)
+	next = min(next, d.takeHeld(now))
 	for id, e := range d.entries {
 		if e.up {
 			usable++
@@ -167,6 +169,30 @@ func (d *Directory) due(dialling int) ([]*record.Descriptor, time.Duration) {
 	}
 	d.passed += len(due)
 	return due, next
+}
+
+// takeHeld takes in news that was held, once it is allowed, and returns how long it is until the
+// next is. Called with mu held.
+func (d *Directory) takeHeld(now time.Time) (next time.Duration) {
+	next = probeLast
+	var allowed []*entry
+	for _, e := range d.entries {
+		switch {
+		case e.held == nil:
+		case e.spent(now) > 0:
+			next = min(next, e.spent(now))
+		default:
+			allowed = append(allowed, e)
+		}
+	}
+	for _, e := range allowed {
+		one := e.held
+		e.held = nil
+		if one.desc.CheckTime(now) == nil {
+			d.take(one, e, false)
+		}
+	}
+	return next
 }
 
 // few adds to a list that need not be longer than what is dialled at once.

@@ -41,7 +41,9 @@ type Publication struct {
 	Copies func(now time.Time) ([]record.Copy, error)
 
 	// Outdated reports whether what the table has is newer than what was signed, as it
-	// is when this node's profile was replaced by an older copy. Sign goes beyond it then. May be nil.
+	// is when this node's profile was replaced by an older copy. Sign goes beyond it then. It is
+	// told what the table has after the first put of a run, and after each that growth has made: those
+	// who were asked first may have come without it, as this node has. May be nil.
 	Outdated func(found []byte) bool
 
 	// Overruled is told what the table has before the first put of a run, if that is to be learned
@@ -172,6 +174,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			if again.within(gap) {
 				gap = min(4*gap, growthLast)
 			}
+			known = it.Outdated == nil
 			continue
 		}
 		again.off()

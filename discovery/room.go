@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	maxKnown  = 16384        // descriptors kept, about 16 MiB at the most
+	maxKnown  = 16384        // descriptors kept, about 16 MiB at the most; and as much again while each has news that is held
 	maxOthers = maxKnown / 8 // of them, of nodes that do not relay or have left
 	maxVictim = 64           // descriptors looked at to make room for another
 )

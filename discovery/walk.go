@@ -82,8 +82,8 @@ func longer(wait time.Duration) time.Duration {
 }
 
 // walkOnce walks once and returns how many descriptors were news. It also asks
-// for those of relays that could not be reached, for they may have moved, and of
-// those not heard of in a while, for their news may have been missed; of relays
+// for those of relays that could not be reached, for they may have moved, of nodes that
+// have left and are met all the same, and of those not heard of in a while, for their news may have been missed; of relays
 // in use whose news was missed, it asks for some that it has not met, too.
 func (d *Directory) walkOnce(ctx context.Context, table Table) int {
 	nodes, err := table.Walk(ctx)
@@ -131,6 +131,9 @@ func (d *Directory) meet(id hashid.NodeID) bool {
 	}
 	e.met = true
 	now, every := d.now(), auditEvery
+	if !present(e.desc) {
+		return true // it has answered, and so is back, and its news was missed
+	}
 	if e.missed && e.desc.Flags != 0 {
 		every = missedEvery
 	}

@@ -288,7 +288,7 @@ func newExit(t testing.TB, net *network.Network, bad hostile, tap *tableTap, ser
 		Host: r.host, Protocol: protocol.ID(net.Protocol("gossip")), Name: net.Protocol("relays"),
 		MaxSize: record.MaxDescriptor,
 		Judge: func(data []byte) gossip.Verdict {
-			if fresh, err := r.directory.Learn(data); fresh && err == nil {
+			if pass, err := r.directory.Heard(data); pass && err == nil {
 				return gossip.Accept
 			}
 			return gossip.Ignore

@@ -210,10 +210,10 @@ func (n *steadyNode) assemble(bans *dht.Bans) {
 }
 
 func (n *steadyNode) judge(data []byte) gossip.Verdict {
-	switch fresh, err := n.directory.Learn(data); {
+	switch pass, err := n.directory.Heard(data); {
 	case record.IsForged(err):
 		return gossip.Reject
-	case fresh && err == nil:
+	case pass:
 		return gossip.Accept
 	}
 	return gossip.Ignore

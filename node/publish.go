@@ -72,11 +72,11 @@ func (n *Node) announce(ctx context.Context, descriptor []byte) {
 
 // judge takes in a descriptor that came by gossip.
 func (n *Node) judge(data []byte) gossip.Verdict {
-	fresh, err := n.directory.Learn(data)
+	pass, err := n.directory.Heard(data)
 	switch {
 	case record.IsForged(err):
 		return gossip.Reject
-	case fresh && err == nil:
+	case pass:
 		return gossip.Accept
 	}
 	return gossip.Ignore
