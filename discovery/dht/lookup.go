@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
@@ -21,13 +22,23 @@ import (
 // the first valid answers, or ErrNotFound. It never waits longer than eight
 // seconds. The table may go on for a moment to hand what was found to nearer
 // nodes that lack it.
+//
+// This node's own descriptor, of which it has a copy itself, is what all those who are near
+// have: the copy comes first, and says nothing about them.
 func (d *DHT) Get(ctx context.Context, keys ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	values := make(chan []byte)
-	var wg sync.WaitGroup
+	own := slices.ContainsFunc(keys, func(key string) bool { return ofOwn(d.cfg.Host.ID(), key) })
+	var (
+		wg       sync.WaitGroup
+		answered atomic.Bool
+	)
 	for _, key := range keys {
 		wg.Go(func() {
-			_, _ = d.ask(ctx, func(ctx context.Context) error { return d.search(ctx, key, values) })
+			from, _ := d.ask(ctx, func(ctx context.Context) error { return d.search(ctx, key, values) })
+			if len(from) > 0 {
+				answered.Store(true)
+			}
 		})
 	}
 	go func() { wg.Wait(); close(values) }()
@@ -42,13 +53,16 @@ func (d *DHT) Get(ctx context.Context, keys ...string) ([]byte, error) {
 	for {
 		select {
 		case value, ok := <-values:
+			if !ok && own && !answered.Load() {
+				return nil, ErrNotFound
+			}
 			if !ok {
 				return found(best)
 			}
 			if best == nil || record.Newer(value, best) { // both valid: the table has judged them
 				best = value
 			}
-			if enough == nil {
+			if enough == nil && !own {
 				enough = time.After(grace)
 			}
 		case <-enough:
