@@ -63,27 +63,45 @@ func TestNewsThatWasTooMuchIsTakenInLater(t *testing.T) {
 	})
 }
 
-// What is held is not taken in any more once it has expired, or something newer has come.
+// What is held is taken in, unless it has expired or something newer has come.
 func TestHeldNewsMayBeOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for name, newer := range map[string]bool{"newer news": true, "expired": false} {
+		for name, test := range map[string]struct {
+			asked uint64 // what the table brings meanwhile; 0: nothing
+			brief bool
+			taken bool
+		}{
+			"nothing newer":       {7, false, true},
+			"newer":               {9, false, false},
+			"expired":             {0, true, false},
+			"expired, and older":  {7, true, false},
+			"as it was, for long": {0, false, true},
+		} {
 			d, s := newTestDirectory(), newSigner(t)
 			for i := range uint64(newsBurst + 1) {
 				learn(t, d, s.sign(time.Now(), later(i)))
 			}
-			brief := func(d *record.Descriptor) { d.Expires = time.Now().Add(newsEvery / 2) }
-			if news, err := d.Learn(s.sign(time.Now(), later(8), brief, noRelay)); news || err != nil {
+			held := s.sign(time.Now(), later(8), noRelay, func(d *record.Descriptor) {
+				if test.brief {
+					d.Expires = time.Now().Add(newsEvery / 2)
+				}
+			})
+			if news, err := d.Learn(held); news || err != nil {
 				t.Fatalf("%s: news %v, error %v", name, news, err)
 			}
-			if newer {
-				if _, news, err := d.learn(s.sign(time.Now(), later(9)), true); !news || err != nil {
+			if test.asked > 0 {
+				if _, news, err := d.learn(s.sign(time.Now(), later(test.asked)), true); !news || err != nil {
 					t.Fatalf("%s: news %v, error %v", name, news, err)
 				}
 			}
 			pass(newsEvery * (newsBurst + 2))
 			d.due(0)
-			if desc, ok := d.Lookup(s.id); !ok || desc.Flags != record.FlagRelay || d.entries[s.id].held != nil {
-				t.Errorf("%s: it was taken in, or is held", name)
+			desc, ok := d.Lookup(s.id)
+			if !ok {
+				t.Fatalf("%s: nothing is known of it", name)
+			}
+			if taken := desc.Flags == 0; taken != test.taken || d.entries[s.id].held != nil {
+				t.Errorf("%s: taken in %v, held on %v", name, taken, d.entries[s.id].held != nil)
 			}
 		}
 	})
