@@ -166,3 +166,35 @@ func TestOutdatedIsSeenOnceOthersAreThere(t *testing.T) {
 		}
 	})
 }
+
+// A newer copy of the profile may have given the same sequence to another record: others keep one of the two.
+func TestSameSequenceIsOutdone(t *testing.T) {
+	for name, other := range map[string]bool{"by the other's": true, "not by its own": false} {
+		synctest.Test(t, func(t *testing.T) {
+			table, s := &fakePutter{start: time.Now()}, newSigner(t)
+			first, second := s.sign(time.Now(), withdrawn), s.sign(time.Now())
+			if !record.Newer(first, second) {
+				first, second = second, first
+			}
+			if table.found = second; other {
+				table.found = first
+			}
+			signed := 0
+			p := NewPublisher(table, time.Now, slog.New(slog.DiscardHandler), Publication{
+				What: "record", Every: time.Hour,
+				Copies: func(time.Time) ([]record.Copy, error) {
+					if signed++; signed == 2 {
+						second = s.sign(time.Now(), later(1))
+					}
+					return []record.Copy{{Key: "a", Value: second}}, nil
+				},
+				Outdated: func([]byte) bool { return false }, // by its number
+			})
+			running(t, p.Run)
+			pass(time.Minute)
+			if want := map[bool]int{true: 2, false: 1}[other]; signed != want {
+				t.Errorf("%s: it was signed %d times, want %d", name, signed, want)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -225,7 +226,7 @@ func (p *Publisher) keep(ctx context.Context, it *item) {
 			it.Announce(ctx, copies[0].Value)
 		}
 		if !known {
-			outdated, err := p.look(ctx, copies, it.Outdated)
+			outdated, err := p.look(ctx, copies, func(found []byte) bool { return it.Outdated(found) || outdone(copies, found) })
 			known = err == nil // if there is nothing yet, what was put has not arrived
 			if outdated {
 				p.log.Debug("others have a newer record of this node: it is signed anew", "what", it.What)
@@ -247,6 +248,14 @@ func (p *Publisher) look(ctx context.Context, copies []record.Copy, judge func(f
 	}
 	found, err := p.table.Get(ctx, keys...)
 	return err == nil && judge(found), err
+}
+
+// outdone reports whether what was found takes the place of copies that were put, though it may have the same
+// sequence: a newer copy of this node's profile may have given it to another record. It does
+// not if it is one of them.
+func outdone(copies []record.Copy, found []byte) bool {
+	is := func(c record.Copy) bool { return bytes.Equal(c.Value, found) }
+	return !slices.ContainsFunc(copies, is) && slices.ContainsFunc(copies, func(c record.Copy) bool { return record.Newer(found, c.Value) })
 }
 
 // span is the time that a signed record is good for, by the clock that others
