@@ -51,14 +51,20 @@ func (l *letters) fetch(body []byte) []byte {
 		letter := binary.BigEndian.Uint32(raw)
 		l.waiting = slices.DeleteFunc(l.waiting, func(w uint32) bool { return w == letter })
 	}
-	l.blocks = nil
+	var blocks []onion.SURB
 	for raw := range slices.Chunk(body[9+len(acknowledged):], onion.SURBSize) {
 		block, err := onion.ParseSURB(raw)
-		if err != nil || l.met[block] {
+		if err != nil {
 			return nil
 		}
+		if l.met[block] { // a request that was repeated, as its first answer was late
+			return []byte{1}
+		}
+		blocks = append(blocks, block)
+	}
+	l.blocks = blocks
+	for _, block := range blocks {
 		l.met[block] = true
-		l.blocks = append(l.blocks, block)
 	}
 	for _, letter := range l.waiting {
 		l.send(letter)
