@@ -18,7 +18,7 @@ import (
 const (
 	silentNodes     = 20
 	promisedSilence = 3.0 // MB an hour
-	promisedJoining = 6.0 // MB, until a minute after everyone is up
+	promisedJoining = 7.0 // MB, until a minute after everyone is up
 )
 
 // silenceFor has this test program watch a network that says nothing for so long.
