@@ -148,6 +148,16 @@ func (n *net) introduceAll() {
 	}
 }
 
+// renew has all nodes sign their descriptors anew, and learn those of all, as they
+// do every two hours: a descriptor serves for six.
+func (n *net) renew() {
+	n.t.Helper()
+	for i, node := range n.nodes {
+		n.publish(i, node)
+	}
+	n.introduce()
+}
+
 func (n *net) newNode(i int) *testNode {
 	seed := [ed25519.SeedSize]byte{byte(i + 1)}
 	node := &testNode{key: ed25519.NewKeyFromSeed(seed[:])}
